@@ -1,0 +1,68 @@
+"""Arithmetic on dictionaries of tensors: meta-parameters, task parameters and gradients are all of this one type."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from torch import Tensor
+
+Params = dict[str, Tensor]
+
+
+def add(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Params:
+    """``left + right``, name by name.
+
+    Raises:
+        KeyError: ``right`` lacks a name of ``left``.
+
+    >>> import torch
+    >>> add({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)})
+    {'w': tensor(3.)}
+    """
+    return {name: value + right[name] for name, value in left.items()}
+
+
+def subtract(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Params:
+    """``left - right``, name by name.
+
+    Raises:
+        KeyError: ``right`` lacks a name of ``left``.
+
+    >>> import torch
+    >>> subtract({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)})
+    {'w': tensor(-1.)}
+    """
+    return {name: value - right[name] for name, value in left.items()}
+
+
+def scale(params: Mapping[str, Tensor], factor: float) -> Params:
+    """``factor * params``, name by name.
+
+    >>> import torch
+    >>> scale({"w": torch.tensor(2.0)}, -0.5)
+    {'w': tensor(-1.)}
+    """
+    return {name: factor * value for name, value in params.items()}
+
+
+def mean(params: Mapping[str, Tensor]) -> Params:
+    """The mean over the leading (task) axis, name by name.
+
+    >>> import torch
+    >>> mean({"w": torch.tensor([1.0, 3.0])})
+    {'w': tensor(2.)}
+    """
+    return {name: value.mean(0) for name, value in params.items()}
+
+
+def split(params: Mapping[str, Tensor], names: Collection[str]) -> tuple[Params, Params]:
+    """Those of ``params`` that are in ``names``, and the others; ``{**chosen, **others}`` puts them back together.
+
+    >>> import torch
+    >>> chosen, others = split({"w": torch.tensor(1.0), "b": torch.tensor(2.0)}, ["b"])
+    >>> list(chosen), list(others)
+    (['b'], ['w'])
+    """
+    chosen = {name: value for name, value in params.items() if name in names}
+    others = {name: value for name, value in params.items() if name not in names}
+    return chosen, others
