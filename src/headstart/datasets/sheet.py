@@ -1,0 +1,49 @@
+"""A contact sheet: a data set at a glance, one class per row."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from headstart.atomic import write_bytes
+from headstart.datasets.image_classes import ImageClasses
+from headstart.errors import BadInputError
+
+
+def contact_sheet(classes: ImageClasses, rows: int, seed: int = 0) -> torch.Tensor:
+    """Random classes, one per row with all its examples, dark on white.
+
+    Shapes:
+        result: uint8 ``[rows * (height + 2), examples * (width + 2)]``, 0 (ink) to 255 (paper)
+
+    Raises:
+        BadInputError: there are fewer classes than rows, or no rows.
+
+    >>> classes = ImageClasses(torch.zeros(3, 20, 1, 28, 28, dtype=torch.uint8), ("a", "b", "c"))
+    >>> contact_sheet(classes, rows=2).shape
+    torch.Size([60, 600])
+    """
+    if not 1 <= rows <= len(classes.names):
+        raise BadInputError(f"{len(classes.names)} classes cannot fill {rows} rows; ask for 1 to {len(classes.names)}.")
+    order = torch.randperm(len(classes.names), generator=torch.Generator().manual_seed(seed))
+    chosen = 255 - classes.images[order[:rows], :, 0]
+    framed = torch.nn.functional.pad(chosen, (1, 1, 1, 1), value=225)
+    return framed.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+
+
+def write_sheet(classes: ImageClasses, path: Path, rows: int, seed: int = 0) -> None:
+    """Writes the contact sheet as a PNG, enlarged so that a small image can be seen.
+
+    Raises:
+        BadInputError: there are fewer classes than rows, or no rows.
+        RunStoppedError: the file cannot be written.
+    """
+    sheet = Image.fromarray(contact_sheet(classes, rows, seed).numpy())
+    if max(classes.images.shape[-2:]) <= 56:
+        sheet = sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())
