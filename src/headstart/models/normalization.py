@@ -1,0 +1,165 @@
+"""Normalization written in primitives, so that every order of derivative is exact under ``torch.func``.
+
+PyTorch's native batch, instance and layer norm give a wrong second derivative in some compositions of ``grad`` and
+``vmap`` (pytorch/functorch issue 534), and native batch norm writes to its running statistics, which no pure function
+may. The layers here keep the native layers' parameter names and take their statistics from the inputs at hand, always:
+with batch norm the predictions on a query set therefore depend on the whole of it (*transductive*).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import BadInputError
+
+
+def normalize(inputs: Tensor, axes: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """``weight * (x - mean) / sqrt(variance + eps) + bias``, with mean and (biased) variance of ``x`` over ``axes``.
+
+    Shapes:
+        inputs: any; ``weight`` and ``bias`` broadcast against it, and the result has its shape
+
+    >>> normalize(torch.tensor([[1.0, 3.0]]), (1,), weight=None, bias=torch.tensor(5.0), eps=0.0)
+    tensor([[4., 6.]])
+    """
+    centered = inputs - inputs.mean(axes, keepdim=True)
+    gain = torch.rsqrt(centered.square().mean(axes, keepdim=True) + eps)
+    if weight is not None:
+        gain = gain * weight
+    normalized = centered * gain
+    return normalized if bias is None else normalized + bias
+
+
+class Normalization(nn.Module, ABC):
+    """What the layers below share: the affine parameters, named as in PyTorch's native layers."""
+
+    def __init__(self, affine_shape: tuple[int, ...], eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight: nn.Parameter | None = nn.Parameter(torch.ones(affine_shape))
+        self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(affine_shape))
+
+    def affine_as(self, *shape: int) -> tuple[Tensor | None, Tensor | None]:
+        """Weight and bias, each viewed as ``shape`` where the layer has it."""
+        weight = None if self.weight is None else self.weight.view(shape)
+        bias = None if self.bias is None else self.bias.view(shape)
+        return weight, bias
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalized inputs, in the shape of ``inputs``."""
+
+
+class BatchNorm(Normalization):
+    """Batch normalization by the statistics of the batch at hand, in training and in judgement alike.
+
+    Shapes:
+        inputs: ``[example, channel, *spatial]``
+
+    Source: Ioffe and Szegedy (2015), algorithm 1; without running statistics, as in MAML's code.
+
+    >>> BatchNorm(1)(torch.tensor([[1.0], [3.0]])).round()
+    tensor([[-1.],
+            [ 1.]], grad_fn=<RoundBackward0>)
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__((channels,), eps)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalized inputs, in the shape of ``inputs``."""
+        spatial = inputs.dim() - 2
+        weight, bias = self.affine_as(1, -1, *[1] * spatial)
+        return normalize(inputs, (0, *range(2, inputs.dim())), weight, bias, self.eps)
+
+
+class GroupNorm(Normalization):
+    """Normalization of each example over groups of its channels; one group is layer norm over channels and space.
+
+    Shapes:
+        inputs: ``[example, channel, *spatial]``
+
+    Raises:
+        BadInputError: ``groups`` does not divide ``channels``.
+
+    Source: Wu and He (2018), section 3.
+
+    >>> GroupNorm(1, 2)(torch.tensor([[1.0, 3.0]])).round()
+    tensor([[-1.,  1.]], grad_fn=<RoundBackward0>)
+    """
+
+    def __init__(self, groups: int, channels: int, eps: float = 1e-5) -> None:
+        if channels % groups:
+            raise BadInputError(f"{groups} groups do not divide {channels} channels; choose a divisor of {channels}.")
+        super().__init__((channels,), eps)
+        self.groups = groups
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalized inputs, in the shape of ``inputs``."""
+        examples, channels = inputs.shape[:2]
+        weight, bias = self.affine_as(1, self.groups, channels // self.groups, 1)
+        grouped = inputs.reshape(examples, self.groups, channels // self.groups, math.prod(inputs.shape[2:]))
+        return normalize(grouped, (2, 3), weight, bias, self.eps).reshape(inputs.shape)
+
+
+class LayerNorm(Normalization):
+    """Normalization of each example over its last axes, with one weight and bias per element.
+
+    Shapes:
+        inputs: ``[*, *shape]``
+
+    Source: Ba, Kiros and Hinton (2016), section 3.
+
+    >>> LayerNorm((2,))(torch.tensor([[1.0, 3.0]])).round()
+    tensor([[-1.,  1.]], grad_fn=<RoundBackward0>)
+    """
+
+    def __init__(self, shape: tuple[int, ...], eps: float = 1e-5) -> None:
+        super().__init__(shape, eps)
+        self.shape = shape
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalized inputs, in the shape of ``inputs``."""
+        axes = tuple(range(inputs.dim() - len(self.shape), inputs.dim()))
+        return normalize(inputs, axes, self.weight, self.bias, self.eps)
+
+
+def in_primitives(layer: nn.Module) -> Normalization | None:
+    """The layer of this file that computes what the native ``layer`` does; ``None`` where there is none."""
+    exact: Normalization
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        exact = BatchNorm(layer.num_features, layer.eps)
+    elif isinstance(layer, nn.modules.instancenorm._InstanceNorm):
+        exact = GroupNorm(layer.num_features, layer.num_features, layer.eps)
+    elif isinstance(layer, nn.GroupNorm):
+        exact = GroupNorm(layer.num_groups, layer.num_channels, layer.eps)
+    elif isinstance(layer, nn.LayerNorm):
+        exact = LayerNorm(tuple(layer.normalized_shape), layer.eps)
+    else:
+        return None
+    exact.weight, exact.bias = layer.weight, layer.bias
+    return exact
+
+
+def with_exact_normalization(model: nn.Module) -> tuple[nn.Module, list[str]]:
+    """A copy of ``model`` with every native normalization layer written in primitives, and the names of those layers.
+
+    Parameters keep their names, values and ``requires_grad``; running statistics are dropped.
+
+    >>> copied, replaced = with_exact_normalization(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
+    >>> replaced, type(copied[1]).__name__
+    (['1'], 'BatchNorm')
+    """
+    root = nn.ModuleDict({"model": copy.deepcopy(model)})
+    replaced = []
+    for path, layer in list(root.named_modules(remove_duplicate=False)):
+        if (exact := in_primitives(layer)) is not None:
+            parent, _, name = path.rpartition(".")
+            setattr(root.get_submodule(parent), name, exact)
+            replaced.append(path.removeprefix("model").removeprefix(".") or type(layer).__name__)
+    return root["model"], replaced
