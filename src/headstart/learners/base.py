@@ -1,0 +1,161 @@
+"""The contract of a learner: *F*, which is shown a support set and picks *f*."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from headstart.episodes import Episodes, Examples
+from headstart.errors import BadInputError
+from headstart.inner_loop import mini_batch, trajectory
+from headstart.models.normalization import with_exact_normalization
+from headstart.params import Params, mean, split
+from headstart.update_rules.base import UpdateRule
+from headstart.update_rules.sgd import SGD
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Metrics = dict[str, Tensor]
+logger = logging.getLogger(__name__)
+
+
+class Learner(nn.Module, ABC):
+    """*F*: its parameters are the meta-parameters, and every method is a pure function of what it is given.
+
+    All methods but ``meta_gradient`` are written for **one** task. ``meta_params`` is any dictionary with the names of
+    ``dict(learner.named_parameters())``; parameters with ``requires_grad=False`` neither adapt nor get a meta-gradient.
+
+    Args:
+        model: any module, the architecture of *f*. Its native normalization layers are written in primitives on a copy
+            (the log names them), since no pure and exact function can be had from them.
+        inner_lr: inner learning rate, on the loss as given.
+        inner_steps: inner updates that turn ``meta_params`` into ``task_params``.
+        inner_rule: makes the update rule from ``inner_lr``.
+        inner_batch: support examples per inner update; ``None`` for all.
+        loss: ``(predictions, targets) -> scalar``, a mean over the examples.
+
+    Raises:
+        BadInputError: an argument is out of its range.
+    """
+
+    order = 1
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        inner_lr: float,
+        inner_steps: int,
+        inner_rule: Callable[[float], UpdateRule] = SGD,
+        inner_batch: int | None = None,
+        loss: Loss = F.cross_entropy,
+    ) -> None:
+        super().__init__()
+        if inner_steps < 0:
+            raise BadInputError(f"inner_steps={inner_steps} must not be negative.")
+        if not inner_lr > 0:
+            raise BadInputError(f"inner_lr={inner_lr} must be positive.")
+        if inner_batch is not None and inner_batch < 1:
+            raise BadInputError(f"inner_batch={inner_batch} must be positive, or None for the whole support set.")
+        self.model, replaced = with_exact_normalization(model)
+        if replaced:
+            logger.info("normalization in primitives, by the statistics of the batch at hand: %s", ", ".join(replaced))
+        self.inner_steps = inner_steps
+        self.inner_rule = inner_rule(inner_lr)
+        self.inner_batch = inner_batch
+        self.loss = loss
+
+    @property
+    def trained_names(self) -> set[str]:
+        """The names of the meta-parameters that are trained: all that require a gradient."""
+        return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    @property
+    def meta_params(self) -> Params:
+        """The learner's own parameters as they are now: not copied, and outside of any graph."""
+        return {name: parameter.detach() for name, parameter in self.named_parameters()}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``f(x)`` with the learner's own parameters; ``predict`` takes them as an argument."""
+        predictions: Tensor = self.model(inputs)
+        return predictions
+
+    def predict(self, task_params: Params, inputs: Tensor) -> Tensor:
+        """``f(x)``: the predictions ``[example, ...]`` of ``inputs`` ``[example, *features]``."""
+        predictions: Tensor = functional_call(self, task_params, (inputs,))
+        return predictions
+
+    def adaptation(self, meta_params: Params, support: Examples, steps: int) -> Iterator[Params]:
+        """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set."""
+        adapted, fixed = split(meta_params, self.trained_names)
+
+        def support_loss(params: Params, step: int) -> Tensor:
+            batch = mini_batch(support, self.inner_batch, step)
+            return self.loss(self.predict({**params, **fixed}, batch.inputs), batch.targets)
+
+        for params in trajectory(support_loss, adapted, self.inner_rule, steps, self.order):
+            yield {**params, **fixed}
+
+    def adapt(self, meta_params: Params, support: Examples) -> Params:
+        """*F* picks *f*: the task's parameters after ``inner_steps`` inner updates."""
+        *_, task_params = self.adaptation(meta_params, support, self.inner_steps)
+        return task_params
+
+    def judge(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensor]:
+        """Loss and predictions of ``f`` on the query set."""
+        predictions = self.predict(task_params, query.inputs)
+        return self.loss(predictions, query.targets), predictions
+
+    @abstractmethod
+    def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
+        """``l^n``, the task's loss that meta-training minimises, and the predictions that it was taken from."""
+
+    def task_loss(self, meta_params: Params, episode: Episodes) -> Tensor:
+        """``l^n``, the task's loss that meta-training minimises."""
+        return self.outcome(meta_params, episode)[0]
+
+    def task_gradient(self, meta_params: Params, episode: Episodes) -> tuple[Params, Tensor, Tensor]:
+        """``grad l^n(meta_params)`` by the names that are trained, with the loss and the predictions of the query set.
+
+        A learner overrides it where its mathematics is not that of a gradient.
+        """
+        trained, fixed = split(meta_params, self.trained_names)
+
+        def outcome(trained: Params) -> tuple[Tensor, Tensor]:
+            return self.outcome({**trained, **fixed}, episode)
+
+        gradient, (loss, predictions) = grad_and_value(outcome, has_aux=True)(trained)
+        return gradient, loss, predictions
+
+    @torch.no_grad()
+    def meta_gradient(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        """``mean over tasks of task_gradient``, eagerly in one ``vmap``: the oracle of every faster form.
+
+        Shapes:
+            episodes: ``[task, example, ...]``; the meta-gradient has the names and shapes of ``meta_params``, with
+            zeros for what is not trained; the metrics are scalars
+
+        Returns:
+            The meta-gradient, and ``loss`` with ``accuracy`` (class targets only) on the query sets.
+        """
+        per_task = vmap(self.task_gradient, in_dims=(None, 0), randomness="different")
+        gradients, losses, predictions = per_task(meta_params, episodes)
+        zeros = {name: torch.zeros_like(value) for name, value in meta_params.items() if name not in gradients}
+        return {**mean(gradients), **zeros}, metrics_of(losses, predictions, episodes.query.targets)
+
+
+def metrics_of(losses: Tensor, predictions: Tensor, targets: Tensor) -> Metrics:
+    """``loss``, and for class targets ``accuracy`` (a fraction), averaged over tasks.
+
+    >>> metrics_of(torch.tensor([1.0, 3.0]), torch.eye(2).expand(2, 2, 2), torch.tensor([[0, 1], [1, 1]]))
+    {'loss': tensor(2.), 'accuracy': tensor(0.7500)}
+    """
+    metrics = {"loss": losses.mean()}
+    if not targets.is_floating_point():
+        metrics["accuracy"] = (predictions.argmax(-1) == targets).float().mean()
+    return metrics

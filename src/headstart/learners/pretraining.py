@@ -1,0 +1,105 @@
+"""Pre-training, the baseline that every meta-learner must beat: train on all tasks at once, adapt afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from headstart.episodes import Episodes, Examples
+from headstart.errors import BadInputError
+from headstart.learners.base import Learner, Loss
+from headstart.params import Params
+from headstart.update_rules.base import UpdateRule
+from headstart.update_rules.sgd import SGD
+
+
+class Pretraining(Learner):
+    """``l^n = query_loss(meta_params)``: joint training on all tasks, adapted only at test time.
+
+    ``inner_steps`` updates on the support set are what adapts it when it is judged. This is the objective of MAML
+    without inner steps; the difference between the two is what looking one step ahead is worth.
+
+    Source: Finn, Abbeel and Levine (2017), section 5.1 (the "pretrained" baseline).
+
+    >>> import torch
+    >>> from headstart.episodes import Examples
+    >>> learner = Pretraining(nn.Linear(2, 3))
+    >>> examples = Examples(torch.randn(4, 6, 2), torch.arange(3).repeat(4, 2))
+    >>> gradient, metrics = learner.meta_gradient(dict(learner.named_parameters()), Episodes(examples, examples))
+    >>> gradient["model.weight"].shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        inner_lr: float = 0.01,
+        inner_steps: int = 5,
+        inner_rule: Callable[[float], UpdateRule] = SGD,
+        loss: Loss = F.cross_entropy,
+    ) -> None:
+        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
+
+    def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
+        """The query loss of the meta-parameters themselves, and the predictions."""
+        return self.judge(meta_params, episode.query)
+
+
+class ClassifierPretraining(Learner):
+    """``l = cross_entropy(model(x), class of x)`` over **all** training classes at once; each task gets a new head.
+
+    Meta-training is supervised learning on :class:`headstart.SupervisedTasks`, whose query sets are batches from all
+    training classes. To adapt to a task the head is replaced by a zero head for its ``ways`` classes, and all
+    parameters are fine-tuned on the support set.
+
+    Args:
+        model: a classifier of all training classes with a linear head.
+        ways: classes of the tasks that it adapts to.
+        head: the name of the head in ``model``, a module with ``weight`` ``[class, feature]`` and perhaps ``bias``.
+
+    Raises:
+        BadInputError: ``model`` has no module ``head`` with a weight, or another argument is out of its range.
+
+    Source: Chen et al. (2019), "A closer look at few-shot classification", section 3.1 (Baseline).
+
+    >>> import torch
+    >>> from headstart.episodes import Examples
+    >>> from headstart.models.conv4 import Conv4
+    >>> learner = ClassifierPretraining(Conv4(ways=100), ways=5)
+    >>> support = Examples(torch.zeros(5, 1, 28, 28), torch.arange(5))
+    >>> learner.predict(learner.adapt(dict(learner.named_parameters()), support), support.inputs).shape
+    torch.Size([5, 5])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        ways: int,
+        head: str = "head",
+        inner_lr: float = 0.01,
+        inner_steps: int = 20,
+        inner_rule: Callable[[float], UpdateRule] = SGD,
+        loss: Loss = F.cross_entropy,
+    ) -> None:
+        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
+        self.ways = ways
+        self.head = f"model.{head}"
+        if f"{self.head}.weight" not in dict(self.named_parameters()):
+            raise BadInputError(f"the model has no module {head!r} with a weight; name its head with head=...")
+
+    def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
+        """The loss of the classifier on the batch of all classes, and the predictions."""
+        return self.judge(meta_params, episode.query)
+
+    def adaptation(self, meta_params: Params, support: Examples, steps: int) -> Iterator[Params]:
+        """As for every learner, from a head of zeros for the task's classes."""
+        return super().adaptation({**meta_params, **self.new_head(meta_params)}, support, steps)
+
+    def new_head(self, meta_params: Params) -> Params:
+        """The head's parameters for one task: zeros, ``[ways, feature]`` and ``[ways]``."""
+        old = {name: value for name, value in meta_params.items() if name.startswith(self.head + ".")}
+        return {name: value.new_zeros((self.ways, *value.shape[1:])) for name, value in old.items()}

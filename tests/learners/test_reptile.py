@@ -1,0 +1,85 @@
+"""Reptile's direction, its mini-batches and its outer update."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import headstart as hs
+from headstart.inner_loop import mini_batch
+from methods import MODELS, image_episodes, largest_difference, one_task
+
+
+def reptile(inner_steps: int, model: str = "Conv4-batch", **settings: object) -> hs.Reptile:
+    torch.manual_seed(0)
+    settings = {"inner_batch": None, "inner_rule": hs.SGD, "inner_lr": 0.2, **settings}
+    return hs.Reptile(MODELS[model](), inner_steps=inner_steps, **settings).double()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", ["Conv4-batch", "Conv4-layer", "MLP-none"])
+def test_one_step_points_along_joint_training(model: str) -> None:
+    """``meta_params - mean(theta_hat) = inner_lr * grad of the joint loss`` on the support sets."""
+    learner = reptile(1, model)
+    episodes = image_episodes()
+    joint = hs.Pretraining(learner.model).double()
+    on_support = hs.Episodes(episodes.support, episodes.support)
+    expected, _ = joint.meta_gradient(joint.meta_params, on_support)
+    gradient, _ = learner.meta_gradient(learner.meta_params, episodes)
+    assert largest_difference(gradient, {name: 0.2 * value for name, value in expected.items()}) < 1e-12
+
+
+def test_two_steps_do_not() -> None:
+    episodes = image_episodes()
+    one, two = (reptile(steps).meta_gradient(reptile(steps).meta_params, episodes)[0] for steps in (1, 2))
+    assert largest_difference(two, {name: 2 * value for name, value in one.items()}) > 1e-4
+
+
+def test_outer_sgd_interpolates() -> None:
+    """With SGD at rate ``meta_lr``: ``meta_params + meta_lr * (mean(theta_hat) - meta_params)``."""
+    learner, meta_lr = reptile(3), 0.25
+    episodes = image_episodes(tasks=4)
+    before = {name: value.clone() for name, value in learner.meta_params.items()}
+    adapted = [learner.adapt(before, one_task(episodes, task).support) for task in range(4)]
+    expected = {
+        name: value + meta_lr * (torch.stack([theta[name] for theta in adapted]).mean(0) - value)
+        for name, value in before.items()
+    }
+    outer = torch.optim.SGD(learner.parameters(), lr=meta_lr)
+    gradient, _ = learner.meta_gradient(learner.meta_params, episodes)
+    for name, parameter in learner.named_parameters():
+        parameter.grad = gradient[name]
+    outer.step()
+    assert largest_difference(learner.meta_params, expected) < 1e-12
+
+
+def test_inner_loop_equals_torch_adam_on_the_same_mini_batches() -> None:
+    """With an eps of nothing, since it stands under the root here and beside it there."""
+    eps = 1e-15
+    learner = reptile(7, "MLP-none", inner_batch=4, inner_rule=lambda lr: hs.Adam(lr, eps=eps), inner_lr=0.01)
+    support = one_task(image_episodes()).support
+    model = MODELS["MLP-none"]().double()
+    model.load_state_dict(learner.model.state_dict())
+    outer = torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.0, 0.999), eps=eps)
+    for step in range(7):
+        batch = mini_batch(support, 4, step)
+        outer.zero_grad()
+        F.cross_entropy(model(batch.inputs), batch.targets).backward()
+        outer.step()
+    expected = {f"model.{name}": value.detach() for name, value in model.named_parameters()}
+    found = learner.adapt(learner.meta_params, support)
+    assert largest_difference(found, expected) < 1e-8
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5, 6, 7])
+def test_mini_batches_go_round_the_support_set(size: int) -> None:
+    examples = hs.Examples(torch.arange(6.0), torch.arange(6))
+    seen = torch.cat([mini_batch(examples, size, step).targets for step in range(12)])
+    expected = torch.arange(6) if size >= 6 else torch.arange(12 * size) % 6
+    assert seen[: len(expected)].equal(expected)
+    assert all(len(mini_batch(examples, size, step).targets) == min(size, 6) for step in range(12))
+
+
+def test_bad_inner_batch_is_named() -> None:
+    with pytest.raises(hs.BadInputError, match="inner_batch=0"):
+        reptile(1, inner_batch=0)

@@ -1,0 +1,92 @@
+"""The tables that the tests multiply: every learner, every model, every form of execution. One row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import headstart as hs
+
+WAYS = 3
+Task = Callable[[int], hs.Episodes]
+
+
+class WithNativeBatchNorm(nn.Module):
+    """A user's module: native batch norm, a frozen parameter, an unused one and a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), nn.BatchNorm2d(4), nn.Tanh(), nn.Flatten())
+        self.scale = nn.Parameter(torch.full((1,), 1.5), requires_grad=False)
+        self.unused = nn.Parameter(torch.ones(2))
+        self.register_buffer("shift", torch.tensor(0.1))
+        self.head = nn.Linear(4 * 3 * 3, WAYS)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.scale * self.body(inputs) + self.shift)
+        return logits
+
+
+LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
+    "MAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=2),
+    "FOMAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=1),
+    "MAML-Adam": lambda model: hs.MAML(model, inner_lr=0.01, inner_steps=2, order=2, inner_rule=hs.Adam),
+    "Reptile": lambda model: hs.Reptile(model, inner_lr=0.3, inner_steps=3, inner_batch=4, inner_rule=hs.SGD),
+    "Reptile-Adam": lambda model: hs.Reptile(model, inner_lr=0.01, inner_steps=3, inner_batch=4),
+    "Pretraining": lambda model: hs.Pretraining(model),
+    "ClassifierPretraining": lambda model: hs.ClassifierPretraining(model, ways=WAYS),
+}
+
+
+def conv4(norm: str, **settings: object) -> Callable[[], nn.Module]:
+    return lambda: hs.Conv4(WAYS, width=8, image_size=8, norm=norm, activation=F.softplus, **settings)
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "Conv4-batch": conv4("batch"),
+    "Conv4-layer": conv4("layer"),
+    "Conv4-group": conv4("group"),
+    "Conv4-none": conv4("none"),
+    "Conv4-mean": conv4("batch", features="mean"),
+    "Conv4-max_pool": lambda: hs.Conv4(WAYS, width=4, image_size=16, downsample="max_pool", norm="batch"),
+    "MLP-batch": lambda: hs.MLP(64, WAYS, (16, 16), norm="batch", activation=torch.tanh),
+    "MLP-none": lambda: hs.MLP(64, WAYS, (16, 16), activation=torch.tanh),
+    "user": WithNativeBatchNorm,
+}
+EXECUTIONS: dict[str, dict[str, object]] = {
+    "loop": {"execution": "loop"},
+    "vmap": {"execution": "vmap"},
+    "chunks of 1": {"execution": "chunks", "chunk_size": 1},
+    "chunks of 2": {"execution": "chunks", "chunk_size": 2},
+    "chunks of its choice": {"execution": "chunks"},
+    "auto": {"execution": "auto"},
+}
+
+
+def image_episodes(tasks: int = 5, size: int = 8, shots: int = 2, queries: int = 3, seed: int = 0) -> hs.Episodes:
+    """Random float64 images with class targets, no structure needed."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def examples(per_class: int) -> hs.Examples:
+        inputs = torch.rand(tasks, WAYS * per_class, 1, size, size, generator=generator, dtype=torch.float64)
+        return hs.Examples(inputs, torch.arange(WAYS).repeat(tasks, per_class))
+
+    return hs.Episodes(examples(shots), examples(queries))
+
+
+def one_task(episodes: hs.Episodes, task: int = 0) -> hs.Episodes:
+    return hs.Episodes(*(hs.Examples(part.inputs[task], part.targets[task]) for part in episodes))
+
+
+def built(learner: str, model: str) -> hs.Learner:
+    """A learner in float64, its weights the same on every call."""
+    torch.manual_seed(0)
+    return LEARNERS[learner](MODELS[model]()).double()
+
+
+def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
+    assert left.keys() == right.keys()
+    return max((left[name] - right[name]).abs().max().item() for name in left)

@@ -1,0 +1,87 @@
+"""Every learner x every model x every form of execution gives the same meta-gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import headstart as hs
+from headstart.meta_gradient import LARGEST_TENSOR, largest_tensor, tasks_per_chunk
+from methods import EXECUTIONS, LEARNERS, MODELS, built, image_episodes, largest_difference, one_task
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_execution_gives_the_same(learner: str, model: str) -> None:
+    subject = built(learner, model)
+    episodes = image_episodes(size=16 if model == "Conv4-max_pool" else 8)
+    oracle, expected = subject.meta_gradient(dict(subject.named_parameters()), episodes)
+    assert oracle.keys() == dict(subject.named_parameters()).keys()
+    assert max(value.abs().max() for value in oracle.values()) > 1e-4
+    for settings in EXECUTIONS.values():
+        gradient, metrics = hs.MetaGradient(subject, **settings)(dict(subject.named_parameters()), episodes)
+        assert largest_difference(gradient, oracle) < 1e-10, settings
+        assert largest_difference(metrics, expected) < 1e-6, settings
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_the_mean_over_tasks_is_the_mean_of_single_tasks(learner: str) -> None:
+    subject = built(learner, "MLP-none")
+    episodes = image_episodes(tasks=3)
+    gradient, _ = subject.meta_gradient(subject.meta_params, episodes)
+    singles = [subject.task_gradient(subject.meta_params, one_task(episodes, task))[0] for task in range(3)]
+    mean = {name: sum(single[name] for single in singles) / 3 for name in gradient}
+    assert largest_difference(gradient, mean) < 1e-12
+
+
+def test_frozen_and_unused_parameters_get_zeros() -> None:
+    subject = built("MAML", "user")
+    gradient, _ = subject.meta_gradient(subject.meta_params, image_episodes())
+    assert gradient["model.scale"].eq(0).all()
+    assert gradient["model.unused"].eq(0).all()
+    assert gradient["model.body.0.weight"].ne(0).any()
+    assert gradient["model.body.1.weight"].ne(0).any()
+
+
+def test_the_result_carries_no_graph() -> None:
+    subject = built("MAML", "MLP-none")
+    for execution in ("loop", "vmap", "chunks"):
+        gradient, metrics = hs.MetaGradient(subject, execution)(dict(subject.named_parameters()), image_episodes())
+        assert not any(value.requires_grad for value in (*gradient.values(), *metrics.values()))
+
+
+def test_metrics_are_loss_and_accuracy_of_the_query_set() -> None:
+    subject = built("MAML", "MLP-none")
+    episodes = image_episodes(tasks=2)
+    _, metrics = subject.meta_gradient(subject.meta_params, episodes)
+    losses, hits = [], []
+    for task in range(2):
+        support, query = one_task(episodes, task)
+        logits = subject.predict(subject.adapt(subject.meta_params, support), query.inputs)
+        losses.append(torch.nn.functional.cross_entropy(logits, query.targets))
+        hits.append((logits.argmax(1) == query.targets).double().mean())
+    assert metrics["loss"].item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-12)
+    assert metrics["accuracy"].item() == pytest.approx(torch.stack(hits).mean().item(), abs=1e-6)
+
+
+def test_chunks_stay_below_the_largest_tensor_that_pays() -> None:
+    learner = hs.MAML(hs.Conv4(ways=5))
+    examples = hs.Examples(torch.zeros(32, 75, 1, 28, 28), torch.zeros(32, 75, dtype=torch.int64))
+    episodes = hs.Episodes(examples, examples)
+    largest = largest_tensor(learner, learner.meta_params, episodes)
+    assert largest == 75 * 64 * 14 * 14 * 4  # the first feature maps, in float32
+    chunk = tasks_per_chunk(learner, learner.meta_params, episodes)
+    assert chunk * largest <= LARGEST_TENSOR < (chunk + 1) * largest
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"execution": "fast"}, "'fast'"),
+        ({"execution": "chunks", "chunk_size": 0}, "chunk_size=0"),
+        ({"execution": "vmap", "chunk_size": 2}, "chunk_size=2"),
+    ],
+)
+def test_bad_arguments_are_named(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(hs.BadInputError, match=named):
+        hs.MetaGradient(built("MAML", "MLP-none"), **settings)
