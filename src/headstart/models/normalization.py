@@ -27,8 +27,11 @@ def normalize(inputs: Tensor, axes: tuple[int, ...], weight: Tensor | None, bias
     >>> normalize(torch.tensor([[1.0, 3.0]]), (1,), weight=None, bias=torch.tensor(5.0), eps=0.0)
     tensor([[4., 6.]])
     """
-    centered = inputs - inputs.mean(axes, keepdim=True)
-    gain = torch.rsqrt(centered.square().mean(axes, keepdim=True) + eps)
+    # Sums, scaled afterwards, and an added negative mean: the scaling and the sign then fall on one number per channel
+    # in every derivative too, not on every pixel, which makes an exact meta-gradient about a tenth faster.
+    share = 1 / math.prod(inputs.shape[axis] for axis in axes)
+    centered = inputs + inputs.sum(axes, keepdim=True) * -share
+    gain = torch.rsqrt(centered.square().sum(axes, keepdim=True) * share + eps)
     if weight is not None:
         gain = gain * weight
     normalized = centered * gain
