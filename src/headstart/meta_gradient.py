@@ -119,9 +119,10 @@ def largest_tensor(learner: Learner, meta_params: Params, episodes: Episodes) ->
     >>> largest_tensor(learner, dict(learner.named_parameters()), Episodes(examples, examples))  # 6 x 3 floats
     72
     """
-    with _LargestTensor() as largest:
+    with torch.random.fork_rng([]), _LargestTensor() as largest:  # a random model must not notice that it was asked
         for part in episodes:
-            learner.predict(meta_params, part.inputs[0])
+            if part.targets[0].numel():  # the support set of supervised training is empty
+                learner.predict(meta_params, part.inputs[0])
     return int(largest.bytes)
 
 
