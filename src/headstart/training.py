@@ -1,0 +1,147 @@
+"""The outer loop: draw tasks, take the meta-gradient, update, validate, keep the best, and be ready to be stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.random import fork_rng
+
+from headstart.errors import BadInputError, RunStoppedError
+from headstart.learners.base import Learner
+from headstart.meta_gradient import Execution, MetaGradient
+from headstart.params import Params
+from headstart.progress import Progress
+from headstart.randomness import derive_generator, derive_seed
+from headstart.runs import RunFolder
+from headstart.tasks import TaskDistribution
+from headstart.training_state import TrainingState, restore, save, stop_signals
+from headstart.validation import Validation, validate
+
+
+def train(
+    learner: Learner,
+    tasks: TaskDistribution,
+    *,
+    meta_steps: int,
+    meta_batch: int = 16,
+    optimizer: Callable[[Iterable[Tensor]], Optimizer] = torch.optim.Adam,
+    scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    validation: Validation | None = None,
+    seed: int = 0,
+    execution: Execution = "auto",
+    run: RunFolder | None = None,
+    checkpoint_every: int = 100,
+) -> TrainingState:
+    """Repeats ``meta_params <- optimizer(meta_params, meta_gradient)`` and leaves the best in ``learner``.
+
+    The tasks of a meta-step are drawn from a generator derived from ``(seed, meta_step)``, so a run that goes on from
+    its checkpoint ends with bitwise the weights of one that was never stopped (same machine, CPU). SIGINT and SIGTERM
+    finish the meta-step at hand, save a checkpoint and return early, with the signal in the state.
+
+    Args:
+        learner: its parameters are trained in place. At the end they are those that did best in validation, or the last
+            ones without validation.
+        tasks: distribution of the training tasks.
+        meta_steps: outer updates in all, those before a resumption included.
+        meta_batch: tasks per outer update.
+        optimizer: makes any ``torch.optim`` optimizer from the meta-parameters.
+        scheduler: makes any scheduler from the optimizer; it steps after every outer update, and
+            ``ReduceLROnPlateau`` after every validation.
+        validation: the validation tasks; none if ``None``.
+        seed: of the training and validation tasks.
+        execution: how the meta-gradient is run, see :class:`headstart.MetaGradient`.
+        run: the folder for log and checkpoints; if it has a checkpoint, training goes on from there.
+        checkpoint_every: meta-steps between checkpoints.
+
+    Raises:
+        BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
+        RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
+            checkpoint is intact.
+
+    Source: Finn, Abbeel and Levine (2017), algorithm 2.
+
+    >>> import headstart as hs
+    >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01, loss=torch.nn.functional.mse_loss)
+    >>> train(learner, hs.SinusoidTasks(shots=10, queries=10), meta_steps=3).meta_step
+    3
+    """
+    for name, value in (("meta_steps", meta_steps), ("meta_batch", meta_batch), ("checkpoint_every", checkpoint_every)):
+        if value < 1:
+            raise BadInputError(f"{name}={value} must be positive.")
+    if validation:
+        validation.check()
+    meta_params: Params = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+    if not meta_params:
+        raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
+    outer = optimizer(meta_params.values())
+    schedule = scheduler(outer) if scheduler else None
+    meta_gradient = MetaGradient(learner, execution)
+    device = next(iter(meta_params.values())).device
+    state = TrainingState()
+    if run:
+        if checkpoint := run.latest_checkpoint():
+            restore(run, checkpoint, state, learner, outer, schedule)
+        run.cut_metrics(state.meta_step)
+    started = time.perf_counter() - state.seconds
+
+    with fork_rng(), stop_signals(state), Progress(meta_steps, state.meta_step) as progress:
+        while state.meta_step < meta_steps and state.stopped_by is None:
+            torch.manual_seed(derive_seed(seed, "model", state.meta_step))  # for models with dropout
+            episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step, device))
+            gradient, metrics = meta_gradient(learner.meta_params, episodes)
+            check_finite("loss", metrics, state, run)
+            check_finite("meta-gradient", gradient, state, run)
+            meta_update(outer, meta_params, gradient)
+            check_finite("meta-parameters", learner.meta_params, state, run)
+            if schedule and not isinstance(schedule, ReduceLROnPlateau):
+                schedule.step()
+            state.meta_step += 1
+            state.seconds = time.perf_counter() - started
+            record = {name: value.item() for name, value in metrics.items()}
+            state.log.append({"meta_step": state.meta_step, **record, "seconds": round(state.seconds, 3)})
+            progress.update(state.meta_step, record)
+
+            last = state.meta_step == meta_steps
+            if validation and (last or state.meta_step % validation.every == 0):
+                result = validate(learner, validation, seed, state, run)
+                progress.validated(result)
+                if isinstance(schedule, ReduceLROnPlateau):
+                    schedule.step(result.value)
+            if run and state.meta_step % checkpoint_every == 0:
+                save(run, state, learner, outer, schedule)
+        if run and state.log:
+            save(run, state, learner, outer, schedule)
+    if state.meta_step >= meta_steps and state.best_params:
+        learner.load_state_dict(state.best_params, strict=False)
+    return state
+
+
+def meta_update(outer: Optimizer, meta_params: Params, gradient: Params) -> None:
+    """``meta_params <- optimizer(meta_params, gradient)``, in place."""
+    for name, parameter in meta_params.items():
+        parameter.grad = gradient[name]
+    outer.step()
+
+
+def check_finite(what: str, values: Params, state: TrainingState, run: RunFolder | None) -> None:
+    """Stops the meta-step at hand before anything that is not finite is kept.
+
+    Raises:
+        RunStoppedError: an entry of ``values`` is NaN or infinite.
+    """
+    if torch.stack([value.isfinite().all() for value in values.values()]).all():
+        return
+    kept = "nothing was saved"
+    if run:
+        run.append_metrics(state.log)
+        checkpoint = run.latest_checkpoint()
+        kept = f"the checkpoint of meta-step {checkpoint.meta_step} is kept" if checkpoint else "no checkpoint yet"
+    raise RunStoppedError(
+        f"NaN or infinity in the {what} at meta-step {state.meta_step + 1} ({kept}); "
+        "try a smaller inner_lr or meta_lr, or fewer inner steps."
+    )
