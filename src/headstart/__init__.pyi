@@ -1,0 +1,34 @@
+from .datasets.glyphs import draw_glyphs as draw_glyphs
+from .datasets.image_classes import ImageClasses as ImageClasses
+from .datasets.omniglot import load_omniglot as load_omniglot
+from .datasets.sinusoid import SinusoidTasks as SinusoidTasks
+from .datasets.splits import Split as Split
+from .datasets.splits import lake_split as lake_split
+from .datasets.splits import random_split as random_split
+from .datasets.splits import read_split as read_split
+from .episodes import Episodes as Episodes
+from .episodes import Examples as Examples
+from .errors import BadInputError as BadInputError
+from .errors import RunStoppedError as RunStoppedError
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
+from .learners.base import Learner as Learner
+from .learners.maml import MAML as MAML
+from .learners.pretraining import ClassifierPretraining as ClassifierPretraining
+from .learners.pretraining import Pretraining as Pretraining
+from .learners.reptile import Reptile as Reptile
+from .meta_gradient import MetaGradient as MetaGradient
+from .models.conv4 import Conv4 as Conv4
+from .models.mlp import MLP as MLP
+from .runs import RunFolder as RunFolder
+from .tasks import ClassificationTasks as ClassificationTasks
+from .tasks import SupervisedTasks as SupervisedTasks
+from .tasks import TaskDistribution as TaskDistribution
+from .training import train as train
+from .training_state import TrainingState as TrainingState
+from .update_rules.adam import Adam as Adam
+from .update_rules.base import UpdateRule as UpdateRule
+from .update_rules.sgd import SGD as SGD
+from .validation import Validation as Validation
+
+__version__: str

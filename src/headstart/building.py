@@ -1,0 +1,168 @@
+"""From a configuration to its parts: data, tasks, model, learner, optimizer and scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler
+
+from headstart.config import Config, Method
+from headstart.datasets.glyphs import draw_glyphs
+from headstart.datasets.image_classes import ImageClasses
+from headstart.datasets.omniglot import load_omniglot
+from headstart.datasets.splits import Split, lake_split, random_split, read_split
+from headstart.errors import BadInputError
+from headstart.learners.base import Learner
+from headstart.learners.maml import MAML
+from headstart.learners.pretraining import ClassifierPretraining, Pretraining
+from headstart.learners.reptile import Reptile
+from headstart.models.conv4 import Conv4
+from headstart.models.mlp import MLP
+from headstart.tasks import ClassificationTasks, SupervisedTasks
+from headstart.update_rules.adam import Adam
+from headstart.update_rules.sgd import SGD
+
+VALIDATION_GLYPHS, TEST_GLYPHS = 100, 423
+
+
+class Parts(NamedTuple):
+    """The classes of the three task sets; the same for every seed, so that all runs share their test tasks."""
+
+    train: ImageClasses
+    validation: ImageClasses
+    test: ImageClasses
+
+
+def device_of(config: Config) -> torch.device:
+    """The device that ``config.device`` names.
+
+    Raises:
+        BadInputError: there is no such device here.
+    """
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.empty(0, device=config.device).device
+        torch.Generator(device)  # which is what the tasks are drawn with there
+    except (RuntimeError, AssertionError) as error:
+        raise BadInputError(f"--device {config.device} is not to be had here; use --device cpu.") from error
+    return device
+
+
+def load_classes(config: Config) -> Parts:
+    """The classes of an image data set, split, on the device.
+
+    Raises:
+        BadInputError: the data set or the split cannot be used.
+        RunStoppedError: the data set has to be downloaded and cannot be.
+    """
+    if config.data == "glyphs":
+        held_out = VALIDATION_GLYPHS + TEST_GLYPHS
+        classes = draw_glyphs(held_out + config.glyph_classes, size=config.image_size)
+    else:
+        classes = load_omniglot(config.data_root, size=config.image_size, resize=config.resize)
+    if config.split == "random" and config.data == "glyphs":  # the same test glyphs however many there are to train on
+        names = classes.names
+        split = Split(names[held_out:], names[TEST_GLYPHS:held_out], names[:TEST_GLYPHS])
+    elif config.split == "random":
+        split = random_split(classes.names)
+    else:
+        split = lake_split(classes.names) if config.split == "lake" else read_split(Path(config.split))
+    device = device_of(config)
+    return Parts(*(part._replace(images=part.images.to(device)) for part in map(classes.choose, split)))
+
+
+def build_training_tasks(config: Config, classes: ImageClasses) -> ClassificationTasks | SupervisedTasks:
+    """The training tasks of an image data set: episodes, or batches of all classes for the supervised classifier.
+
+    Raises:
+        BadInputError: the classes are too few, or have too few examples.
+    """
+    if config.method == "classifier":
+        rotations: Literal["classes", "none"] = "classes" if config.rotations == "classes" else "none"
+        return SupervisedTasks(classes, examples=config.ways * config.queries, rotations=rotations)
+    return ClassificationTasks(
+        classes, ways=config.ways, shots=config.shots_in_training, queries=config.queries, rotations=config.rotations
+    )
+
+
+def build_unseen_tasks(config: Config, classes: ImageClasses) -> ClassificationTasks:
+    """The validation or test tasks of an image data set, never turned.
+
+    Raises:
+        BadInputError: the classes are too few, or have too few examples.
+    """
+    return ClassificationTasks(
+        classes, ways=config.ways, shots=config.shots, queries=config.test_queries, rotations="none"
+    )
+
+
+def build_model(config: Config, outputs: int) -> nn.Module:
+    """The architecture of *f*, its weights drawn from ``config.seed`` without touching the global generator."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        if config.model == "mlp":
+            inputs = 1 if config.data == "sinusoid" else config.image_size**2
+            return MLP(inputs, outputs, (config.width, config.width), norm=config.norm)
+        return Conv4(
+            outputs,
+            width=config.width,
+            image_size=config.image_size,
+            downsample=config.downsample,
+            features=config.features,
+            norm=config.norm,
+        )
+
+
+def build_learner(config: Config, outputs: int) -> Learner:
+    """The learner of a configuration, on its device; ``outputs`` is the size of its model's head."""
+    model = build_model(config, outputs)
+    settings: dict[str, Any] = {
+        "inner_lr": config.inner_lr,
+        "inner_steps": config.inner_steps,
+        "inner_rule": {"sgd": SGD, "adam": Adam}[config.inner_rule],
+        "loss": F.mse_loss if config.data == "sinusoid" else F.cross_entropy,
+    }
+    learners: dict[Method, Callable[[], Learner]] = {
+        "maml": lambda: MAML(model, order=2, **settings),
+        "fomaml": lambda: MAML(model, order=1, **settings),
+        "reptile": lambda: Reptile(model, inner_batch=config.inner_batch, **settings),
+        "pretraining": lambda: Pretraining(model, **settings),
+        "classifier": lambda: ClassifierPretraining(model, ways=config.ways, **settings),
+    }
+    return learners[config.method]().to(device_of(config))
+
+
+def build_optimizer(config: Config) -> Callable[[Iterable[Tensor]], Optimizer]:
+    """The outer optimizer, waiting for the meta-parameters.
+
+    Raises:
+        BadInputError: ``torch.optim`` has no such optimizer, or one that needs more than a gradient.
+    """
+    kind = getattr(torch.optim, config.optimizer, None)
+    if not (isinstance(kind, type) and issubclass(kind, Optimizer)):
+        raise BadInputError(f"--optimizer {config.optimizer} is not in torch.optim; try Adam, AdamW or SGD.")
+    make: Callable[..., Optimizer] = kind
+    trial = torch.zeros(2, requires_grad=True)
+    trial.grad = torch.zeros(2)
+    try:
+        make([trial], lr=config.meta_lr).step()
+    except Exception as error:  # each optimizer refuses what it cannot do in its own way
+        raise BadInputError(f"--optimizer {config.optimizer} is not for this ({error}); try Adam or SGD.") from error
+    return lambda params: make(params, lr=config.meta_lr)
+
+
+def build_scheduler(config: Config) -> Callable[[Optimizer], LRScheduler]:
+    """The schedule of the outer learning rate, waiting for the optimizer."""
+    schedules: dict[str, Callable[[Optimizer], LRScheduler]] = {
+        "constant": lambda outer: ConstantLR(outer, factor=1.0),
+        "cosine": lambda outer: CosineAnnealingLR(outer, config.meta_steps),
+        "linear": lambda outer: LinearLR(outer, 1.0, 0.0, config.meta_steps),
+    }
+    return schedules[config.schedule]

@@ -1,0 +1,129 @@
+"""A whole experiment: train in a run folder, test, and test again later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from headstart.building import (
+    build_learner,
+    build_optimizer,
+    build_scheduler,
+    build_training_tasks,
+    build_unseen_tasks,
+    load_classes,
+)
+from headstart.config import Config, check
+from headstart.datasets.sinusoid import SinusoidTasks
+from headstart.errors import BadInputError
+from headstart.learners.base import Learner
+from headstart.runs import RunFolder, check_fits
+from headstart.tasks import TaskDistribution
+from headstart.training import train
+from headstart.training_state import TrainingState
+from headstart.validation import Validation
+
+
+class Experiment(NamedTuple):
+    """The three task sets, and who learns from the first."""
+
+    train: TaskDistribution
+    validation: TaskDistribution
+    test: TaskDistribution
+    learner: Learner
+    optimizer: Callable[[Iterable[Tensor]], Optimizer]
+
+
+def prepare(config: Config) -> Experiment:
+    """Checks the configuration and makes its parts: whatever is wrong with it shows before there is a run folder.
+
+    Raises:
+        BadInputError: settings contradict each other, or the data set or the split cannot be used.
+        RunStoppedError: the data set has to be downloaded and cannot be.
+    """
+    check(config)
+    optimizer = build_optimizer(config)
+    if config.data == "sinusoid":
+        unseen = tasks_for_test(config)
+        tasks = SinusoidTasks(shots=config.shots_in_training, queries=config.queries)
+        return Experiment(tasks, unseen, unseen, build_learner(config, outputs=1), optimizer)
+    classes = load_classes(config)
+    training = build_training_tasks(config, classes.train)
+    outputs = training.class_count if config.method == "classifier" else config.ways
+    validation, test = (build_unseen_tasks(config, part) for part in (classes.validation, classes.test))
+    return Experiment(training, validation, test, build_learner(config, outputs), optimizer)
+
+
+def check_unseen(trained: Config, judged: Config) -> None:
+    """Checks that another split of the same data set does not test on what the run was trained or chosen on.
+
+    Raises:
+        BadInputError: it does; the sentence says on how many classes.
+    """
+    if trained.data != judged.data or trained.split == judged.split:
+        return
+    parts = load_classes(trained)
+    seen = {*parts.train.names, *parts.validation.names} & {*load_classes(judged).test.names}
+    if seen:
+        raise BadInputError(
+            f"{len(seen)} test classes of --split {judged.split} were trained or validated on, {min(seen)!r} the first "
+            f"of them: judge this run on its own split, {trained.split}, or train one on --split {judged.split}."
+        )
+
+
+def tasks_for_test(config: Config) -> TaskDistribution:
+    """The test tasks alone.
+
+    Raises:
+        BadInputError: the data set or the split cannot be used.
+        RunStoppedError: the data set has to be downloaded and cannot be.
+    """
+    if config.data == "sinusoid":
+        return SinusoidTasks(shots=config.shots, queries=config.test_queries)
+    return build_unseen_tasks(config, load_classes(config).test)
+
+
+def run_training(config: Config, run: RunFolder, experiment: Experiment) -> tuple[Learner, TrainingState]:
+    """Trains in the run folder, or goes on training there; what is validated is what will be tested."""
+    state = train(
+        experiment.learner,
+        experiment.train,
+        meta_steps=config.meta_steps,
+        meta_batch=config.meta_batch,
+        optimizer=experiment.optimizer,
+        scheduler=build_scheduler(config),
+        validation=Validation(
+            experiment.validation, config.validation_every, config.validation_tasks, config.inner_steps_in_test
+        ),
+        seed=config.seed,
+        execution=config.execution,
+        run=run,
+        checkpoint_every=config.checkpoint_every,
+    )
+    return experiment.learner, state
+
+
+def load_learner(config: Config, run: RunFolder) -> Learner:
+    """The learner of a trained run, with the meta-parameters that it is judged by.
+
+    Raises:
+        BadInputError: there are none yet, or they cannot be read, or they are another learner's.
+    """
+    meta_params = run.judged_meta_params()
+    head = meta_params.get("model.head.weight")
+    learner = build_learner(config, outputs=config.ways if head is None else len(head))
+    check_fits(meta_params, learner.meta_params, run.path)
+    learner.load_state_dict(meta_params, strict=False)
+    return learner
+
+
+def new_run_path(config: Config, stamp: str) -> Path:
+    """A folder under ``runs/`` that does not exist yet, named by the data, the method and the time."""
+    size = "" if config.data == "sinusoid" else f"-{config.ways}way"
+    stem = f"{config.data}-{config.method}{size}-{config.shots}shot-{stamp}"
+    names = [stem, *(f"{stem}-{count}" for count in range(2, 100))]
+    return next(Path("runs", name) for name in names if not Path("runs", name).exists())
