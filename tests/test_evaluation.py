@@ -26,6 +26,8 @@ from headstart.models.conv4 import Conv4, Norm
 from headstart.models.mlp import MLP
 from headstart.randomness import derive_generator
 from headstart.tasks import ClassificationTasks, TaskDistribution
+from headstart.training import train
+from headstart.validation import Validation
 
 
 def image_tasks(ways: int = 3, shots: int = 2, queries: int = 4) -> ClassificationTasks:
@@ -277,4 +279,37 @@ def test_the_record_and_the_line() -> None:
     assert str(accuracy) == line
     mse = Evaluation("mse", (3.0, 2.0, 0.5), (0.1, 0.1, 0.05), 20, "f" * 64, False, 1.0)
     assert mse.record()["mse"] == 0.5
-    assert str(mse) == f"mse 0.50 ± 0.05 (inductive, 2 inner steps, 20 tasks, task hash {'f' * 12})"
+    assert str(mse) == f"mse 0.5 ± 0.05 (inductive, 2 inner steps, 20 tasks, task hash {'f' * 12})"
+
+
+class Branching(nn.Module):
+    """A model that ``vmap`` cannot run, since its control flow depends on the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.linear(inputs if inputs.sum() > 0 else -inputs)
+        return outputs
+
+
+@pytest.mark.parametrize("transductive", [True, False])
+def test_a_model_that_vmap_cannot_run_is_trained_and_judged_in_a_loop(transductive: bool) -> None:
+    tasks = SinusoidTasks(shots=3, queries=2)
+    learner = MAML(Branching(), inner_lr=0.01)
+    train(learner, tasks, meta_steps=2, meta_batch=2, execution="loop", validation=Validation(tasks, every=1, count=2))
+    result = evaluate(learner, tasks, count=3, transductive=transductive, execution="loop")
+    assert all(math.isfinite(value) for value in result.by_inner_step)
+
+
+@pytest.mark.parametrize("transductive", [True, False])
+def test_the_loop_judges_as_the_chunks_do(transductive: bool) -> None:
+    tasks = SinusoidTasks(shots=3, queries=2)
+    learner = MAML(MLP(hidden=(4, 4), norm="batch"), inner_lr=0.01)
+    loop, chunks = (
+        evaluate(learner, tasks, count=5, transductive=transductive, execution=execution)
+        for execution in ("loop", "auto")
+    )
+    assert loop.by_inner_step == pytest.approx(chunks.by_inner_step, rel=1e-5)
+    assert loop.task_hash == chunks.task_hash

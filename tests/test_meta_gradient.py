@@ -7,17 +7,20 @@ import torch
 
 import headstart as hs
 from headstart.meta_gradient import LARGEST_TENSOR, largest_tensor, tasks_per_chunk
-from methods import EXECUTIONS, LEARNERS, MODELS, built, image_episodes, largest_difference, one_task
+from methods import EXECUTIONS, LEARNERS, MODELS, built, image_episodes, largest_difference
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_every_execution_gives_the_same(learner: str, model: str) -> None:
+def test_every_execution_gives_the_same(learner: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = built(learner, model)
     episodes = image_episodes(size=16 if model == "Conv4-max_pool" else 8)
     oracle, expected = subject.meta_gradient(dict(subject.named_parameters()), episodes)
     assert oracle.keys() == dict(subject.named_parameters()).keys()
     assert max(value.abs().max() for value in oracle.values()) > 1e-4
+    largest = largest_tensor(subject, subject.meta_params, episodes)
+    monkeypatch.setattr("headstart.meta_gradient.LARGEST_TENSOR", 2 * largest)
+    assert tasks_per_chunk(subject, subject.meta_params, episodes) == 2
     for settings in EXECUTIONS.values():
         gradient, metrics = hs.MetaGradient(subject, **settings)(dict(subject.named_parameters()), episodes)
         assert largest_difference(gradient, oracle) < 1e-10, settings
@@ -29,7 +32,7 @@ def test_the_mean_over_tasks_is_the_mean_of_single_tasks(learner: str) -> None:
     subject = built(learner, "MLP-none")
     episodes = image_episodes(tasks=3)
     gradient, _ = subject.meta_gradient(subject.meta_params, episodes)
-    singles = [subject.task_gradient(subject.meta_params, one_task(episodes, task))[0] for task in range(3)]
+    singles = [subject.task_gradient(subject.meta_params, episodes.task(task))[0] for task in range(3)]
     mean = {name: sum(single[name] for single in singles) / 3 for name in gradient}
     assert largest_difference(gradient, mean) < 1e-12
 
@@ -56,7 +59,7 @@ def test_metrics_are_loss_and_accuracy_of_the_query_set() -> None:
     _, metrics = subject.meta_gradient(subject.meta_params, episodes)
     losses, hits = [], []
     for task in range(2):
-        support, query = one_task(episodes, task)
+        support, query = episodes.task(task)
         logits = subject.predict(subject.adapt(subject.meta_params, support), query.inputs)
         losses.append(torch.nn.functional.cross_entropy(logits, query.targets))
         hits.append((logits.argmax(1) == query.targets).double().mean())
@@ -85,3 +88,47 @@ def test_chunks_stay_below_the_largest_tensor_that_pays() -> None:
 def test_bad_arguments_are_named(settings: dict[str, object], named: str) -> None:
     with pytest.raises(hs.BadInputError, match=named):
         hs.MetaGradient(built("MAML", "MLP-none"), **settings)
+
+
+def test_the_call_of_the_design_page() -> None:
+    learner = hs.MAML(hs.Conv4(ways=5), inner_lr=0.4, inner_steps=1, order=2)
+    meta_params = dict(learner.named_parameters())
+    target = torch.arange(5).repeat(2, 1)
+    episodes = hs.Episodes(*(hs.Examples(torch.rand(2, 5, 1, 28, 28), target) for _ in range(2)))
+    gradient, _ = learner.meta_gradient(meta_params, episodes)
+    run = hs.MetaGradient(learner, execution="auto", meta_steps=60_000)
+    again, _ = run(meta_params, episodes)
+    assert again.keys() == gradient.keys() == meta_params.keys()
+    assert [name.removeprefix("model.") for name in again] == [name for name, _ in hs.Conv4(5).named_parameters()]
+
+
+def test_chunks_are_chosen_anew_for_every_shape_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = built("MAML", "MLP-none")
+    monkeypatch.setattr(
+        "headstart.meta_gradient.LARGEST_TENSOR",
+        3 * largest_tensor(subject, subject.meta_params, image_episodes(tasks=1)),
+    )
+    seen: list[int] = []
+    honest = subject.meta_gradient
+    monkeypatch.setattr(
+        subject, "meta_gradient", lambda params, chunk: seen.append(len(chunk.query.targets)) or honest(params, chunk)
+    )
+    run = hs.MetaGradient(subject)
+    for tasks in (2, 7, 2):
+        run(subject.meta_params, image_episodes(tasks=tasks))
+    assert seen == [2, 3, 3, 1, 2]
+
+
+def test_an_empty_batch_is_refused() -> None:
+    subject = built("MAML", "MLP-none")
+    for execution in ("loop", "vmap", "chunks", "auto"):
+        with pytest.raises(hs.BadInputError, match="empty"):
+            hs.MetaGradient(subject, execution)(subject.meta_params, image_episodes(tasks=0))
+
+
+def test_more_classes_than_outputs_are_refused() -> None:
+    episodes = image_episodes()
+    too_many = hs.Episodes(episodes.support, hs.Examples(episodes.query.inputs, episodes.query.targets + 1))
+    subject = built("MAML", "MLP-none")
+    with pytest.raises(hs.BadInputError, match="3 outputs does not fit tasks with 4 classes"):
+        hs.MetaGradient(subject)(subject.meta_params, too_many)

@@ -55,20 +55,24 @@ with tempfile.TemporaryDirectory() as folder:
     go(folder, meta_steps=8)  # what is imported at the first step is there before the first fork
 started = time.perf_counter()
 assert os.waitpid(child(straight), 0)[1] == 0
-longest = 0.3 * (time.perf_counter() - started)
-kills, at = 0, set()
-while True:
-    pid = child(killed)
-    time.sleep(random.uniform(0, longest))
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFEXITED(status):
-        break
-    kills += 1
-    if os.path.exists(killed + "/config.json"):
-        checkpoint = hs.RunFolder(killed, {"name": "nursery"}).latest_checkpoint()  # loadable after every kill
-        at |= {checkpoint.meta_step} if checkpoint else set()
-print(os.WEXITSTATUS(status), kills, len(at))
+longest = 0.4 * (time.perf_counter() - started)
+kills, at, run = 0, set(), 0
+while kills < 3 or len(at) < 2:  # a run that outran its killers counts too, and another is tried, with faster ones
+    run, longest = run + 1, longest * 0.7
+    path = f"{killed}/{run}"
+    while True:
+        pid = child(path)
+        time.sleep(random.uniform(0, longest))
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        if os.WIFEXITED(status):
+            break
+        kills += 1
+        if os.path.exists(path + "/config.json"):
+            checkpoint = hs.RunFolder(path, {"name": "nursery"}).latest_checkpoint()  # loadable after every kill
+            at |= {checkpoint.meta_step} if checkpoint else set()
+    assert os.WEXITSTATUS(status) == 0
+print(kills, len(at))
 '''
 
 
@@ -114,10 +118,11 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NURSERY, str(straight), str(killed)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    code, kills, steps = map(int, done.stdout.split())
+    kills, steps = map(int, done.stdout.split())
     print(f"{kills} kills, at {steps} different checkpoints")
-    assert code == 0 and kills >= 3 and steps >= 2
-    assert_same_run(killed, straight)
+    assert kills >= 3 and steps >= 2
+    for run in killed.iterdir():
+        assert_same_run(run, straight)
 
 
 # the command line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -32,6 +33,20 @@ class Episodes(NamedTuple):
 
     support: Examples
     query: Examples
+
+    def task(self, index: int) -> Episodes:
+        """One task of the batch, without the task axis: what the methods of a learner take.
+
+        >>> import torch
+        >>> examples = Examples(inputs=torch.zeros(8, 5, 2), targets=torch.zeros(8, 5))
+        >>> Episodes(examples, examples).task(0).query.inputs.shape
+        torch.Size([5, 2])
+        """
+        return Episodes(*(Examples(part.inputs[index], part.targets[index]) for part in self))
+
+    def to(self, device: torch.device) -> Episodes:
+        """The same tasks on ``device``; nothing is copied if they are there."""
+        return Episodes(*(Examples(part.inputs.to(device), part.targets.to(device)) for part in self))
 
 
 def slice_tasks(episodes: Episodes, start: int, stop: int) -> Episodes:

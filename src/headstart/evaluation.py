@@ -5,26 +5,28 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import vmap
+from torch.utils._pytree import tree_leaves, tree_map
 
 from headstart.episodes import Episodes, Examples, slice_tasks
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
-from headstart.meta_gradient import tasks_per_chunk
+from headstart.meta_gradient import Execution, check_targets, tasks_per_chunk
 from headstart.params import Params
 from headstart.randomness import derive_generator, derive_seed
 from headstart.tasks import TaskDistribution
 
 BLOCK = 100
 """Tasks that are drawn at a time."""
-QUERIES_AT_ONCE = 16
-"""Query examples, each with a support set of its own beside it, that are predicted at a time in the inductive mode."""
+AT_ONCE = 16
+"""What ``vmap`` takes at once: tasks of a chunk, or, in the inductive mode, query examples with their support sets."""
 NORMAL_QUANTILE = 1.96
 """Half the width of a 95 % interval, in standard errors of the mean."""
 
@@ -84,11 +86,14 @@ class Evaluation:
     def __str__(self) -> str:
         """One line, for people."""
         unit = 100 if self.metric == "accuracy" else 1
-        value = f"{unit * self.value:.2f}" + (" %" if unit == 100 else "")
+        value, interval = (
+            f"{unit * figure:.{'2f' if unit == 100 else '4g'}}" for figure in (self.value, self.interval)
+        )
+        value += " %" * (unit == 100)
         mode = "transductive" if self.transductive else "inductive"
         steps = f"{self.inner_steps} inner step{'s' * (self.inner_steps != 1)}"
         return (
-            f"{self.metric} {value} ± {unit * self.interval:.2f} "
+            f"{self.metric} {value} ± {interval} "
             f"({mode}, {steps}, {self.tasks:,} tasks, task hash {self.task_hash[:12]})"
         )
 
@@ -104,6 +109,7 @@ def evaluate(
     purpose: str = "test",
     inner_steps: int | None = None,
     transductive: bool = True,
+    execution: Execution = "auto",
 ) -> Evaluation:
     """Adapts to ``count`` fixed tasks and averages the metric on their query sets, with dropout off; the
     meta-parameters, the module's mode and the global random generator stay as they are.
@@ -119,9 +125,11 @@ def evaluate(
         purpose: part of the seed, so that validation and test tasks differ where they share a distribution.
         inner_steps: the learner's own if ``None``.
         transductive: whether the query examples of a task are predicted together.
+        execution: ``"loop"`` judges one task after the other without ``vmap``, for models that it cannot run; all other
+            forms are the same here, chunks.
 
     Raises:
-        BadInputError: a number is out of its range.
+        BadInputError: a number is out of its range, or the model has too few outputs for the tasks.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01, loss=torch.nn.functional.mse_loss)
@@ -139,7 +147,7 @@ def evaluate(
     device = next(iter(params.values())).device
 
     def task_scores(episode: Episodes) -> Tensor:
-        return scores_by_inner_step(learner, params, episode, steps, transductive)
+        return scores_by_inner_step(learner, params, episode, steps, transductive, execution)
 
     digest = hashlib.sha256()
     scores = []
@@ -147,15 +155,16 @@ def evaluate(
     with judging(learner, device, derive_seed(seed, purpose, -1)):
         for start in range(0, count, BLOCK):
             blocks = [
-                tasks.sample(1, derive_generator(seed, purpose, index, device))
+                tasks.sample(1, derive_generator(seed, purpose, index)).to(device)
                 for index in range(start, min(start + BLOCK, count))
             ]
             episodes = concatenate(blocks)
             update_digest(digest, episodes)
             if start == 0:
+                check_targets(learner, params, episodes)
                 chunk = tasks_per_chunk(learner, params, episodes) if transductive else 1
             chunks = [slice_tasks(episodes, first, first + chunk) for first in range(0, len(blocks), chunk)]
-            scores += [vmap(task_scores, randomness="different")(part) for part in chunks]
+            scores += [over_first_axis(task_scores, execution)(part) for part in chunks]
     by_task = torch.cat(scores).double()
     interval = NORMAL_QUANTILE * by_task.std(0) / math.sqrt(count)
     return Evaluation(
@@ -184,7 +193,7 @@ def judging(learner: Learner, device: torch.device, seed: int) -> Iterator[None]
 
 
 def scores_by_inner_step(
-    learner: Learner, meta_params: Params, episode: Episodes, steps: int, transductive: bool
+    learner: Learner, meta_params: Params, episode: Episodes, steps: int, transductive: bool, execution: Execution
 ) -> Tensor:
     """One task's accuracy or mean squared error after 0, 1, ..., ``steps`` inner updates, ``[steps + 1]``."""
     support, query = episode
@@ -193,12 +202,26 @@ def scores_by_inner_step(
         if transductive:
             predictions = learner.predict(task_params, query.inputs)
         else:
-            predictions = predict_one_by_one(learner, task_params, support, query)
+            predictions = predict_one_by_one(learner, task_params, support, query, execution)
         scores.append(score(predictions, query.targets))
     return torch.stack(scores)
 
 
-def predict_one_by_one(learner: Learner, task_params: Params, support: Examples, query: Examples) -> Tensor:
+def over_first_axis(function: Callable[[Any], Tensor], execution: Execution) -> Callable[[Any], Tensor]:
+    """``function`` of every task or example of a batch, by ``vmap`` or, for ``"loop"``, one after the other."""
+    if execution != "loop":
+        return vmap(function, randomness="different", chunk_size=AT_ONCE)
+
+    def loop(batch: Any) -> Tensor:
+        count = len(tree_leaves(batch)[0])
+        return torch.stack([function(tree_map(lambda values, i=i: values[i], batch)) for i in range(count)])
+
+    return loop
+
+
+def predict_one_by_one(
+    learner: Learner, task_params: Params, support: Examples, query: Examples, execution: Execution
+) -> Tensor:
     """Predictions of the query examples, each made in a batch of the support set and that one example.
 
     Source: Nichol, Achiam and Schulman (2018), section 6.1, on transduction.
@@ -207,7 +230,7 @@ def predict_one_by_one(learner: Learner, task_params: Params, support: Examples,
     def predict_one(example: Tensor) -> Tensor:
         return learner.predict(task_params, torch.cat([support.inputs, example[None]]))[-1]
 
-    return vmap(predict_one, randomness="different", chunk_size=QUERIES_AT_ONCE)(query.inputs)
+    return over_first_axis(predict_one, execution)(query.inputs)
 
 
 def score(predictions: Tensor, targets: Tensor) -> Tensor:

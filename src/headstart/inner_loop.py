@@ -16,16 +16,16 @@ from headstart.update_rules.base import UpdateRule
 def trajectory(
     loss: Callable[[Params, int], Tensor], params: Params, rule: UpdateRule, steps: int, order: int
 ) -> Iterator[Params]:
-    """``theta_0 = params``, ``theta_(k+1) = rule(theta_k, grad loss(theta_k, k))``: yields ``theta_0 ... theta_steps``.
+    """``params_(k+1) = rule(params_k, grad loss(params_k, k))`` from ``params_0 = params``: yields all, 0 to ``steps``.
 
     With ``order=2`` every step can be differentiated with respect to ``params``; with ``order=1`` the gradients count
-    as constants there, so that ``d theta_k / d params`` is the identity for a plain gradient step.
+    as constants there, so that ``d params_k / d params`` is the identity for a plain gradient step.
 
     Source: Finn, Abbeel and Levine (2017), section 2.2, and 5.2 for the first-order form.
 
     >>> from headstart.update_rules.sgd import SGD
     >>> path = trajectory(lambda p, step: p["w"] ** 2, {"w": torch.tensor(1.0)}, SGD(0.25), steps=2, order=2)
-    >>> [theta["w"].item() for theta in path]
+    >>> [point["w"].item() for point in path]
     [1.0, 0.5, 0.25]
     """
     state = rule.initial_state(params)
@@ -38,6 +38,8 @@ def trajectory(
 
 def mini_batch(examples: Examples, size: int | None, step: int) -> Examples:
     """The examples that inner step ``step`` sees: all of them, or the next ``size``, going round as often as needed.
+
+    They are taken in the order in which they stand, which the sampler of tasks makes random.
 
     Shapes:
         examples: one task's, ``[example, ...]`` -> ``[size, ...]``

@@ -17,12 +17,14 @@ def derive_seed(seed: int, purpose: str, index: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def derive_generator(seed: int, purpose: str, index: int, device: str | torch.device = "cpu") -> torch.Generator:
-    """The generator of one meta-step or one task: what happened before it, or in what order, changes nothing.
+def derive_generator(seed: int, purpose: str, index: int) -> torch.Generator:
+    """The generator of one meta-step or one task: what happened before it, in what order or where, changes nothing.
+
+    It is a generator of the CPU wherever the data are, since those of other devices give other numbers.
 
     >>> torch.rand(1, generator=derive_generator(0, "training", 7)) == torch.rand(
     ...     1, generator=derive_generator(0, "training", 7)
     ... )
     tensor([True])
     """
-    return torch.Generator(device).manual_seed(derive_seed(seed, purpose, index))
+    return torch.Generator().manual_seed(derive_seed(seed, purpose, index))

@@ -18,20 +18,20 @@ class TaskDistribution(Protocol):
     """Anything that tasks can be drawn from."""
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
-        """``count`` tasks, a function of the generator's state alone."""
+        """``count`` tasks, a function of the (CPU) generator's state alone."""
 
 
 def distinct(shape: tuple[int, ...], population: int, chosen: int, generator: torch.Generator) -> Tensor:
     """For each entry of ``shape``, ``chosen`` different numbers below ``population`` in random order, uniformly.
 
     Shapes:
-        result: int64 ``[*shape, chosen]``, on the generator's device
+        result: int64 ``[*shape, chosen]``
 
     >>> distinct((2,), population=3, chosen=3, generator=torch.Generator()).sort(-1).values
     tensor([[0, 1, 2],
             [0, 1, 2]])
     """
-    keys = torch.rand(*shape, population, generator=generator, device=generator.device)
+    keys = torch.rand(*shape, population, generator=generator)
     return keys.topk(chosen, dim=-1).indices
 
 
@@ -104,7 +104,7 @@ class ClassificationTasks:
         """``count`` tasks, ``[task, ways * shots, ...]`` and ``[task, ways * queries, ...]``."""
         turn, character = self._draw_classes(count, generator)
         example = distinct((count, self.ways), self.images.shape[2], self.shots + self.queries, generator)
-        target = torch.arange(self.ways, device=generator.device).view(1, -1, 1)
+        target = torch.arange(self.ways).view(1, -1, 1)
         index = [part.expand_as(example) for part in (turn[..., None], character[..., None], example, target)]
         support = [part[..., : self.shots].flatten(1) for part in index]
         query = [part[..., self.shots :].flatten(1) for part in index]
@@ -116,12 +116,14 @@ class ClassificationTasks:
         drawn = distinct((count,), self.class_count, self.ways, generator)
         characters = self.images.shape[1]
         if self.rotations == "tasks":
-            turn = torch.randint(4, drawn.shape, generator=generator, device=generator.device)
+            turn = torch.randint(4, drawn.shape, generator=generator)
             return turn, drawn
         return drawn // characters, drawn % characters
 
     def _examples(self, turn: Tensor, character: Tensor, example: Tensor, target: Tensor) -> Examples:
-        return Examples(to_inputs(self.images[turn, character, example]), target)
+        device = self.images.device
+        index = [part.to(device) for part in (turn, character, example)]
+        return Examples(to_inputs(self.images[tuple(index)]), target.to(device))
 
 
 class SupervisedTasks:
@@ -159,7 +161,8 @@ class SupervisedTasks:
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` batches, ``[task, examples, ...]`` each."""
         shape = (count, self.examples)
-        target = torch.randint(self.class_count, shape, generator=generator, device=generator.device)
-        example = torch.randint(self.images.shape[1], shape, generator=generator, device=generator.device)
+        target = torch.randint(self.class_count, shape, generator=generator)
+        example = torch.randint(self.images.shape[1], shape, generator=generator)
+        target, example = target.to(self.images.device), example.to(self.images.device)
         query = Examples(to_inputs(self.images[target, example]), target)
         return Episodes(Examples(query.inputs[:, :0], query.targets[:, :0]), query)

@@ -44,8 +44,8 @@ def train(
     finish the meta-step at hand, save a checkpoint and return early, with the signal in the state.
 
     Args:
-        learner: its parameters are trained in place. At the end they are those that did best in validation, or the last
-            ones without validation.
+        learner: its parameters, those of ``learner.model`` among them, are trained in place. At the end they are those
+            that did best in validation, or the last ones without validation.
         tasks: distribution of the training tasks.
         meta_steps: outer updates in all, those before a resumption included.
         meta_batch: tasks per outer update.
@@ -80,7 +80,7 @@ def train(
         raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
     outer = optimizer(meta_params.values())
     schedule = scheduler(outer) if scheduler else None
-    meta_gradient = MetaGradient(learner, execution)
+    meta_gradient = MetaGradient(learner, execution, meta_steps=meta_steps)
     device = next(iter(meta_params.values())).device
     state = TrainingState()
     if run:
@@ -89,10 +89,14 @@ def train(
         run.cut_metrics(state.meta_step)
     started = time.perf_counter() - state.seconds
 
-    with fork_rng(), stop_signals(state), Progress(meta_steps, state.meta_step) as progress:
+    with (
+        fork_rng([device] if device.type == "cuda" else []),
+        stop_signals(state),
+        Progress(meta_steps, state.meta_step) as progress,
+    ):
         while state.meta_step < meta_steps and state.stopped_by is None:
             torch.manual_seed(derive_seed(seed, "model", state.meta_step))  # for models with dropout
-            episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step, device))
+            episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step)).to(device)
             gradient, metrics = meta_gradient(learner.meta_params, episodes)
             check_finite("loss", metrics, state, run)
             check_finite("meta-gradient", gradient, state, run)
@@ -108,7 +112,7 @@ def train(
 
             last = state.meta_step == meta_steps
             if validation and (last or state.meta_step % validation.every == 0):
-                result = validate(learner, validation, seed, state, run)
+                result = validate(learner, validation, seed, execution, state, run)
                 progress.validated(result)
                 if isinstance(schedule, ReduceLROnPlateau):
                     schedule.step(result.value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headstart.errors import BadInputError
 from headstart.evaluation import Evaluation, evaluate
 from headstart.learners.base import Learner
+from headstart.meta_gradient import Execution
 from headstart.runs import RunFolder
 from headstart.tasks import TaskDistribution
 from headstart.training_state import TrainingState
@@ -42,7 +43,12 @@ class Validation:
 
 
 def validate(
-    learner: Learner, validation: Validation, seed: int, state: TrainingState, run: RunFolder | None
+    learner: Learner,
+    validation: Validation,
+    seed: int,
+    execution: Execution,
+    state: TrainingState,
+    run: RunFolder | None,
 ) -> Evaluation:
     """Judges the learner on the validation tasks and keeps its meta-parameters if they are the best so far."""
     result = evaluate(
@@ -52,6 +58,7 @@ def validate(
         seed=seed,
         purpose="validation",
         inner_steps=validation.inner_steps,
+        execution=execution,
     )
     state.log.append(
         {

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import headstart as hs
-from methods import LEARNERS, WithNativeBatchNorm, built, image_episodes, largest_difference, one_task
+from methods import LEARNERS, WithNativeBatchNorm, built, image_episodes, largest_difference
 
 
 def test_native_normalization_is_replaced_on_a_copy_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
@@ -26,7 +26,7 @@ def test_native_normalization_is_replaced_on_a_copy_and_the_log_says_so(caplog: 
 def test_adapting_is_pure(learner: str) -> None:
     subject = built(learner, "user")
     before = {name: value.clone() for name, value in subject.state_dict().items()}
-    support = one_task(image_episodes()).support
+    support = image_episodes().task(0).support
     first, second = (subject.adapt(subject.meta_params, support) for _ in range(2))
     assert largest_difference(first, second) == 0
     assert largest_difference(dict(subject.state_dict()), before) == 0
@@ -35,7 +35,7 @@ def test_adapting_is_pure(learner: str) -> None:
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_frozen_parameters_do_not_adapt(learner: str) -> None:
     subject = built(learner, "user")
-    task_params = subject.adapt(subject.meta_params, one_task(image_episodes()).support)
+    task_params = subject.adapt(subject.meta_params, image_episodes().task(0).support)
     assert task_params["model.scale"].equal(subject.meta_params["model.scale"])
     assert not task_params["model.head.weight"].equal(subject.meta_params["model.head.weight"])
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import headstart as hs
-from methods import image_episodes, largest_difference, one_task
+from methods import WithNativeBatchNorm, image_episodes, largest_difference
 
 INNER_LR = 0.3
 TOLERANCE = 1e-8
@@ -47,9 +47,36 @@ def test_equals_a_plain_autograd_loop(inner_steps: int, order: int, norm: str) -
     learner = maml(inner_steps, order, norm)
     episodes = image_episodes(tasks=3)
     gradient, _ = learner.meta_gradient(learner.meta_params, episodes)
-    per_task = [plain_loop(learner.model, one_task(episodes, task), inner_steps, order) for task in range(3)]
+    per_task = [plain_loop(learner.model, episodes.task(task), inner_steps, order) for task in range(3)]
     mean = [torch.stack(values).mean(0) for values in zip(*per_task, strict=True)]
     assert largest_difference(gradient, dict(zip(gradient, mean, strict=True))) < TOLERANCE
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_users_module_equals_a_plain_loop_over_the_module_as_it_was(order: int) -> None:
+    """Its native batch norm, whose double backward is right outside of ``torch.func``, against ours."""
+    torch.manual_seed(0)
+    model = WithNativeBatchNorm().double()
+    learner = hs.MAML(model, inner_lr=INNER_LR, inner_steps=2, order=order)
+    episode = image_episodes().task(0)
+    trained = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
+    frozen_or_buffer = {name: v for name, v in model.state_dict().items() if name not in trained}
+    task_params = trained
+    for _ in range(2):
+        logits = torch.func.functional_call(model, {**task_params, **frozen_or_buffer}, (episode.support.inputs,))
+        loss = F.cross_entropy(logits, episode.support.targets)
+        gradient = torch.autograd.grad(
+            loss, list(task_params.values()), create_graph=order == 2, allow_unused=True, materialize_grads=True
+        )
+        task_params = {
+            name: value - INNER_LR * slope for (name, value), slope in zip(task_params.items(), gradient, strict=True)
+        }
+    logits = torch.func.functional_call(model, {**task_params, **frozen_or_buffer}, (episode.query.inputs,))
+    loss = F.cross_entropy(logits, episode.query.targets)
+    expected = torch.autograd.grad(loss, list(trained.values()), allow_unused=True, materialize_grads=True)
+    found, _, _ = learner.task_gradient(learner.meta_params, episode)
+    named = {f"model.{name}": value for name, value in zip(trained, expected, strict=True)}
+    assert largest_difference(found, named) < TOLERANCE
 
 
 def flat_losses(learner: hs.MAML, episode: hs.Episodes):  # type: ignore[no-untyped-def]
@@ -72,7 +99,7 @@ def flat_losses(learner: hs.MAML, episode: hs.Episodes):  # type: ignore[no-unty
 def test_exact_is_the_product_of_explicit_hessians(inner_steps: int) -> None:
     """``(I - lr H_0) (I - lr H_1) ... grad query_loss(theta_hat)`` with every Hessian formed as a matrix."""
     learner = maml(inner_steps, order=2)
-    episode = one_task(image_episodes())
+    episode = image_episodes().task(0)
     support_loss, query_loss, theta = flat_losses(learner, episode)
     factors = []
     for _ in range(inner_steps):
@@ -91,7 +118,7 @@ def test_exact_is_the_product_of_explicit_hessians(inner_steps: int) -> None:
 @pytest.mark.parametrize("inner_steps", [1, 2, 5])
 def test_first_order_is_the_query_gradient_at_the_adapted_parameters(inner_steps: int) -> None:
     learner = maml(inner_steps, order=1)
-    episode = one_task(image_episodes())
+    episode = image_episodes().task(0)
     task_params = [value.requires_grad_() for value in learner.adapt(learner.meta_params, episode.support).values()]
     expected = torch.autograd.grad(loss_of(learner.model, task_params, episode.query), task_params)
     gradient, _, _ = learner.task_gradient(learner.meta_params, episode)
@@ -113,7 +140,7 @@ def test_exact_equals_central_finite_differences(inner_steps: int) -> None:
 
         def meta_loss(distance: float, direction: dict[str, Tensor] = direction, norm: Tensor = norm) -> Tensor:
             moved = {name: value + distance * direction[name] / norm for name, value in learner.meta_params.items()}
-            return torch.stack([learner.task_loss(moved, one_task(episodes, task)) for task in range(2)]).mean()
+            return torch.stack([learner.task_loss(moved, episodes.task(task)) for task in range(2)]).mean()
 
         h = 2e-4
         slope = (8 * (meta_loss(h) - meta_loss(-h)) - (meta_loss(2 * h) - meta_loss(-2 * h))) / (12 * h)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import headstart as hs
-from methods import MODELS, image_episodes, largest_difference, one_task
+from methods import MODELS, image_episodes, largest_difference
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -36,7 +36,7 @@ def test_joint_gradient_is_that_of_one_big_batch() -> None:
 def test_it_adapts_when_it_is_judged() -> None:
     torch.manual_seed(0)
     joint = hs.Pretraining(MODELS["Conv4-batch"](), inner_lr=0.1, inner_steps=3).double()
-    support = one_task(image_episodes()).support
+    support = image_episodes().task(0).support
     path = list(joint.adaptation(joint.meta_params, support, 3))
     losses = [F.cross_entropy(joint.predict(params, support.inputs), support.targets).item() for params in path]
     assert len(path) == 4
@@ -46,7 +46,7 @@ def test_it_adapts_when_it_is_judged() -> None:
 def test_classifier_gets_a_new_head_for_every_task() -> None:
     torch.manual_seed(0)
     learner = hs.ClassifierPretraining(hs.Conv4(40, width=8, image_size=8), ways=3, inner_lr=0.1).double()
-    support = one_task(image_episodes()).support
+    support = image_episodes().task(0).support
     start, *_, end = learner.adaptation(learner.meta_params, support, 5)
     assert start["model.head.weight"].shape == (3, learner.meta_params["model.head.weight"].shape[1])
     assert start["model.head.weight"].eq(0).all()
@@ -54,6 +54,7 @@ def test_classifier_gets_a_new_head_for_every_task() -> None:
     assert start["model.blocks.0.conv.weight"].equal(learner.meta_params["model.blocks.0.conv.weight"])
     assert learner.predict(start, support.inputs).shape == (6, 3)
     assert end["model.head.weight"].ne(0).any()
+    assert end["model.blocks.0.conv.weight"].equal(start["model.blocks.0.conv.weight"])  # only the head is trained
 
 
 def test_classifier_learns_on_batches_of_all_classes() -> None:

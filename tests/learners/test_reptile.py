@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 import headstart as hs
 from headstart.inner_loop import mini_batch
-from methods import MODELS, image_episodes, largest_difference, one_task
+from methods import MODELS, image_episodes, largest_difference
 
 
 def reptile(inner_steps: int, model: str = "Conv4-batch", **settings: object) -> hs.Reptile:
@@ -40,7 +40,7 @@ def test_outer_sgd_interpolates() -> None:
     learner, meta_lr = reptile(3), 0.25
     episodes = image_episodes(tasks=4)
     before = {name: value.clone() for name, value in learner.meta_params.items()}
-    adapted = [learner.adapt(before, one_task(episodes, task).support) for task in range(4)]
+    adapted = [learner.adapt(before, episodes.task(task).support) for task in range(4)]
     expected = {
         name: value + meta_lr * (torch.stack([theta[name] for theta in adapted]).mean(0) - value)
         for name, value in before.items()
@@ -57,7 +57,7 @@ def test_inner_loop_equals_torch_adam_on_the_same_mini_batches() -> None:
     """With an eps of nothing, since it stands under the root here and beside it there."""
     eps = 1e-15
     learner = reptile(7, "MLP-none", inner_batch=4, inner_rule=lambda lr: hs.Adam(lr, eps=eps), inner_lr=0.01)
-    support = one_task(image_episodes()).support
+    support = image_episodes().task(0).support
     model = MODELS["MLP-none"]().double()
     model.load_state_dict(learner.model.state_dict())
     outer = torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.0, 0.999), eps=eps)

@@ -114,3 +114,16 @@ def test_frozen_layers_stay_frozen() -> None:
 def test_groups_must_divide_the_channels() -> None:
     with pytest.raises(BadInputError, match="3 groups do not divide 4 channels"):
         GroupNorm(3, 4)
+
+
+class ChannelsLast(nn.LayerNorm):
+    """What many vision models have: layer norm over the channels of an image."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs.movedim(1, -1)).movedim(-1, 1)
+
+
+def test_a_subclass_that_computes_something_else_is_left_alone() -> None:
+    exact, replaced = with_exact_normalization(nn.Sequential(ChannelsLast(4), nn.LayerNorm(4)))
+    assert replaced == ["1"]
+    assert type(exact[0]) is ChannelsLast  # type: ignore[index]

@@ -89,13 +89,14 @@ def _receive(response: http.client.HTTPResponse, part: Path, offset: int) -> Non
     length = response.headers.get("Content-Length")
     total = offset + int(length) if length else None
     with disk_errors(part):
-        file = part.open("ab" if offset else "wb")
+        file = part.open("ab" if offset else "wb", buffering=0)  # a full disk shows at the write, not at the close
     with file, _progress_bar() as progress:
         bar = progress.add_task(part.name.removesuffix(".part"), total=total, completed=offset)
         while chunk := response.read(_CHUNK):
+            left = memoryview(chunk)
             with disk_errors(part):
-                file.write(chunk)
-                file.flush()
+                while left:
+                    left = left[file.write(left) :]
             progress.advance(bar, len(chunk))
         received = file.tell()
     if total is not None and received < total:

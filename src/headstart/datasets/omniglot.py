@@ -92,7 +92,9 @@ def _images(bits: np.ndarray, size: int, resize: Callable[[Tensor, int], Tensor]
 
 def _pointed_folder(root: str | Path | None) -> Path | None:
     """The folder that the caller or else the environment points to, or None where neither does."""
-    place, named_by = (root, "root") if root is not None else (os.environ.get("HEADSTART_DATA"), "HEADSTART_DATA")
+    place, named_by = (
+        (root, "root (--data-root)") if root is not None else (os.environ.get("HEADSTART_DATA"), "HEADSTART_DATA")
+    )
     if not place and root is None:
         return None
     folder = Path(str(place)).expanduser()

@@ -37,7 +37,7 @@ class SinusoidTasks:
         """``count`` tasks, inputs and targets ``[task, example, 1]``."""
 
         def uniform(low: float, high: float, examples: int) -> torch.Tensor:
-            unit = torch.rand(count, examples, 1, generator=generator, device=generator.device)
+            unit = torch.rand(count, examples, 1, generator=generator)
             return low + (high - low) * unit
 
         amplitude, phase = uniform(0.1, 5.0, 1), uniform(0.0, math.pi, 1)

@@ -24,6 +24,17 @@ Metrics = dict[str, Tensor]
 logger = logging.getLogger(__name__)
 
 
+def loss_for_targets(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy for class targets, mean squared error for regression targets.
+
+    >>> loss_for_targets(torch.ones(2, 1), torch.zeros(2, 1))
+    tensor(1.)
+    """
+    if targets.is_floating_point():
+        return F.mse_loss(predictions, targets)
+    return F.cross_entropy(predictions, targets)
+
+
 class Learner(nn.Module, ABC):
     """*F*: its parameters are the meta-parameters, and every method is a pure function of what it is given.
 
@@ -31,13 +42,15 @@ class Learner(nn.Module, ABC):
     ``dict(learner.named_parameters())``; parameters with ``requires_grad=False`` neither adapt nor get a meta-gradient.
 
     Args:
-        model: any module, the architecture of *f*. Its native normalization layers are written in primitives on a copy
-            (the log names them), since no pure and exact function can be had from them.
+        model: any module, the architecture of *f*. The learner has a copy, ``learner.model``, on which native
+            normalization layers are written in primitives (the log names them), since no pure and exact function can be
+            had of them.
         inner_lr: inner learning rate, on the loss as given.
         inner_steps: inner updates that turn ``meta_params`` into ``task_params``.
         inner_rule: makes the update rule from ``inner_lr``.
         inner_batch: support examples per inner update; ``None`` for all.
-        loss: ``(predictions, targets) -> scalar``, a mean over the examples.
+        loss: ``(predictions, targets) -> scalar``, a mean over the examples; by default cross-entropy for class targets
+            and squared error for regression targets.
 
     Raises:
         BadInputError: an argument is out of its range.
@@ -53,7 +66,7 @@ class Learner(nn.Module, ABC):
         inner_steps: int,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         inner_batch: int | None = None,
-        loss: Loss = F.cross_entropy,
+        loss: Loss = loss_for_targets,
     ) -> None:
         super().__init__()
         if inner_steps < 0:
@@ -76,6 +89,11 @@ class Learner(nn.Module, ABC):
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     @property
+    def adapted_names(self) -> set[str]:
+        """The names of the parameters that adapt to a task: all that are trained, unless a learner says otherwise."""
+        return self.trained_names
+
+    @property
     def meta_params(self) -> Params:
         """The learner's own parameters as they are now: not copied, and outside of any graph."""
         return {name: parameter.detach() for name, parameter in self.named_parameters()}
@@ -92,7 +110,7 @@ class Learner(nn.Module, ABC):
 
     def adaptation(self, meta_params: Params, support: Examples, steps: int) -> Iterator[Params]:
         """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set."""
-        adapted, fixed = split(meta_params, self.trained_names)
+        adapted, fixed = split(meta_params, self.adapted_names)
 
         def support_loss(params: Params, step: int) -> Tensor:
             batch = mini_batch(support, self.inner_batch, step)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
-from headstart.learners.base import Learner, Loss
+from headstart.learners.base import Learner, Loss, loss_for_targets
 from headstart.params import Params
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
 
 class MAML(Learner):
-    """``l^n = query_loss(theta_hat)``, ``theta_hat = meta_params - inner_lr * grad support_loss(meta_params)``.
+    """``l^n = query_loss(task_params)``, ``task_params = meta_params - inner_lr * grad support_loss(meta_params)``.
 
     ``order=2`` differentiates through the inner updates, which for one of them gives
-    ``(I - inner_lr * H) grad query_loss(theta_hat)``; ``order=1`` (first-order MAML, FOMAML) takes
-    ``grad query_loss(theta_hat)`` for it. Without inner steps this is joint pre-training.
+    ``(I - inner_lr * H) grad query_loss(task_params)``; ``order=1`` (first-order MAML, FOMAML) takes
+    ``grad query_loss(task_params)`` for it. Without inner steps this is joint pre-training.
 
     The paper's Omniglot rate of 0.4 is on a *sum* over ways and shots divided by shots: 2.0 on the mean used here.
 
@@ -46,7 +45,7 @@ class MAML(Learner):
         inner_steps: int = 1,
         order: int = 2,
         inner_rule: Callable[[float], UpdateRule] = SGD,
-        loss: Loss = F.cross_entropy,
+        loss: Loss = loss_for_targets,
     ) -> None:
         if order not in (1, 2):
             raise BadInputError(f"order={order} must be 2 (exact) or 1 (first-order).")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
-from headstart.learners.base import Learner, Loss
-from headstart.params import Params
+from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.params import Params, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
@@ -39,7 +38,7 @@ class Pretraining(Learner):
         inner_lr: float = 0.01,
         inner_steps: int = 5,
         inner_rule: Callable[[float], UpdateRule] = SGD,
-        loss: Loss = F.cross_entropy,
+        loss: Loss = loss_for_targets,
     ) -> None:
         super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
 
@@ -52,8 +51,8 @@ class ClassifierPretraining(Learner):
     """``l = cross_entropy(model(x), class of x)`` over **all** training classes at once; each task gets a new head.
 
     Meta-training is supervised learning on :class:`headstart.SupervisedTasks`, whose query sets are batches from all
-    training classes. To adapt to a task the head is replaced by a zero head for its ``ways`` classes, and all
-    parameters are fine-tuned on the support set.
+    training classes. To adapt to a task the head is replaced by one of zeros for its ``ways`` classes, which
+    alone is then trained on the support set; the body stays as it is.
 
     Args:
         model: a classifier of all training classes with a linear head.
@@ -83,7 +82,7 @@ class ClassifierPretraining(Learner):
         inner_lr: float = 0.01,
         inner_steps: int = 20,
         inner_rule: Callable[[float], UpdateRule] = SGD,
-        loss: Loss = F.cross_entropy,
+        loss: Loss = loss_for_targets,
     ) -> None:
         super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
         self.ways = ways
@@ -99,7 +98,12 @@ class ClassifierPretraining(Learner):
         """As for every learner, from a head of zeros for the task's classes."""
         return super().adaptation({**meta_params, **self.new_head(meta_params)}, support, steps)
 
+    @property
+    def adapted_names(self) -> set[str]:
+        """The new head's parameters."""
+        return {name for name, _ in self.named_parameters() if name.startswith(self.head + ".")}
+
     def new_head(self, meta_params: Params) -> Params:
         """The head's parameters for one task: zeros, ``[ways, feature]`` and ``[ways]``."""
-        old = {name: value for name, value in meta_params.items() if name.startswith(self.head + ".")}
+        old, _ = split(meta_params, self.adapted_names)
         return {name: value.new_zeros((self.ways, *value.shape[1:])) for name, value in old.items()}

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes
-from headstart.learners.base import Learner, Loss
+from headstart.learners.base import Learner, Loss, loss_for_targets
 from headstart.params import Params, split, subtract
 from headstart.update_rules.adam import Adam
 from headstart.update_rules.base import UpdateRule
 
 
 class Reptile(Learner):
-    """``meta_gradient = meta_params - mean(theta_hat)``, ``theta_hat`` the parameters after ``inner_steps`` updates.
+    """``meta_gradient = meta_params - mean(task_params)``, ``task_params`` after ``inner_steps`` inner updates.
 
     With ``torch.optim.SGD`` as the outer optimizer, its rate annealed linearly to zero, the meta-update is the paper's
-    ``meta_params + meta_lr * (mean(theta_hat) - meta_params)``. The support set is all that it learns from; the query
+    ``meta_params + meta_lr * (mean(task_params) - meta_params)``. The support set is all that it learns from; the query
     set only yields the metrics. Unlike in the paper's code, Adam's second moments start anew for every task, so that
     adapting is a pure function of the meta-parameters and the support set.
 
@@ -41,7 +40,7 @@ class Reptile(Learner):
         inner_steps: int = 5,
         inner_batch: int | None = 10,
         inner_rule: Callable[[float], UpdateRule] = Adam,
-        loss: Loss = F.cross_entropy,
+        loss: Loss = loss_for_targets,
     ) -> None:
         super().__init__(
             model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, inner_batch=inner_batch, loss=loss
@@ -53,7 +52,7 @@ class Reptile(Learner):
         return self.judge(task_params, episode.query)
 
     def task_gradient(self, meta_params: Params, episode: Episodes) -> tuple[Params, Tensor, Tensor]:
-        """``meta_params - theta_hat``, with the loss and the predictions of the query set."""
+        """``meta_params - task_params``, with the loss and the predictions of the query set."""
         task_params = self.adapt(meta_params, episode.support)
         trained, _ = split(meta_params, self.trained_names)
         return subtract(trained, task_params), *self.judge(task_params, episode.query)

@@ -132,9 +132,23 @@ class LayerNorm(Normalization):
         return normalize(inputs, axes, self.weight, self.bias, self.eps)
 
 
+NATIVE_FORWARDS = {
+    native.forward
+    for native in (
+        nn.modules.batchnorm._BatchNorm,
+        nn.SyncBatchNorm,
+        nn.modules.instancenorm._InstanceNorm,
+        nn.GroupNorm,
+        nn.LayerNorm,
+    )
+}
+
+
 def in_primitives(layer: nn.Module) -> Normalization | None:
     """The layer of this file that computes what the native ``layer`` does; ``None`` where there is none."""
     exact: Normalization
+    if type(layer).forward not in NATIVE_FORWARDS:  # a subclass that computes something else is left as it is
+        return None
     if isinstance(layer, nn.modules.batchnorm._BatchNorm):
         exact = BatchNorm(layer.num_features, layer.eps)
     elif isinstance(layer, nn.modules.instancenorm._InstanceNorm):

@@ -12,7 +12,7 @@ from headstart.update_rules.base import UpdateRule
 
 @dataclass(frozen=True)
 class Adam(UpdateRule):
-    """Adam with ``beta1 = 0``: ``theta <- theta - inner_lr * g / sqrt(v_hat + eps^2)``, ``v`` the mean of past ``g^2``.
+    """Adam with ``beta1 = 0``: ``params <- params - inner_lr * g / sqrt(v_hat + eps^2)``, ``v`` a mean of ``g^2``.
 
     ``v`` starts at zero for every task and ``v_hat = v / (1 - beta2^(k+1))`` corrects for it. ``eps`` stands under the
     root, so that the step is differentiable where the gradient is zero.
@@ -36,7 +36,7 @@ class Adam(UpdateRule):
     def update(self, params: Params, gradient: Params, state: Params, step: int) -> tuple[Params, Params]:
         """One step, and the new ``v``."""
         correction = 1 - self.beta2 ** (step + 1)
-        moment = {name: torch.lerp(gradient[name].square(), v, self.beta2) for name, v in state.items()}
+        moment = {name: self.beta2 * v + (1 - self.beta2) * gradient[name].square() for name, v in state.items()}
         moved = {
             name: value - self.inner_lr * gradient[name] * torch.rsqrt(moment[name] / correction + self.eps**2)
             for name, value in params.items()

@@ -8,7 +8,7 @@ from headstart.params import Params
 
 
 class UpdateRule(ABC):
-    """``theta_(k+1), state_(k+1) = update(theta_k, gradient_k, state_k, k)``, a pure and differentiable function."""
+    """``params_(k+1), state_(k+1) = update(params_k, gradient_k, state_k, k)``, a pure and differentiable function."""
 
     @abstractmethod
     def initial_state(self, params: Params) -> Params:

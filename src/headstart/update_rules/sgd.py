@@ -12,7 +12,7 @@ from headstart.update_rules.base import UpdateRule
 
 @dataclass(frozen=True)
 class SGD(UpdateRule):
-    """``theta <- theta - inner_lr * gradient``.
+    """``params <- params - inner_lr * gradient``.
 
     Source: Finn, Abbeel and Levine (2017), equation 1.
 
