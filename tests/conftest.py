@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before PyTorch is imported, as the command line does
+
 from collections.abc import Iterator
 from pathlib import Path
 

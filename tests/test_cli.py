@@ -112,6 +112,19 @@ def test_the_recipe_gives_what_the_flags_leave_open() -> None:
     assert (config.inner_steps, config.inner_rule, config.optimizer, config.out) == (3, "adam", "SGD", Path("there"))
 
 
+def test_training_follows_the_shots_and_the_test_the_inner_steps() -> None:
+    config = cli.parse(["train", "--shots", "5", "--inner-steps", "5"])
+    assert (config.shots_in_training, config.inner_steps_in_test) == (5, 5)
+    assert cli.parse(["train"]).inner_steps_in_test == 3  # as in MAML's paper
+    config = cli.parse(["train", "--method", "reptile"])
+    assert (config.shots, config.shots_in_training, config.inner_steps_in_test) == (1, 10, 10)
+
+
+def test_of_a_flag_given_twice_the_last_counts() -> None:
+    config = cli.parse(["train", "--method", "maml", "--method=reptile"])
+    assert (config.method, config.optimizer) == ("reptile", "SGD")
+
+
 # bad arguments
 
 

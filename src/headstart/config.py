@@ -32,7 +32,7 @@ class Config:
     """How Omniglot gets to that size: nearest pixel in 1 bit, or area-averaged grey."""
     rotations: Literal["classes", "tasks", "none"] = "classes"
     """Turns by 90 degrees in training: new classes, random per task, or none. Validation and test are never turned."""
-    glyph_classes: int = 1100
+    glyph_classes: int = 3000
     """Glyphs to train on; 100 more are for validation and 423 more for test."""
 
     method: Method = "maml"
@@ -43,7 +43,7 @@ class Config:
     """Support examples per class (K) at validation and test."""
     train_shots: int | None = None
     """Support examples per class in training; as --shots if None."""
-    queries: int = 4
+    queries: int = 3
     """Query examples per class in training."""
     test_queries: int = 15
     """Query examples per class at validation and test."""
@@ -64,13 +64,13 @@ class Config:
     inner_steps: int = 1
     """Inner updates in training."""
     test_inner_steps: int | None = None
-    """Inner updates at validation and test; as --inner-steps if None."""
+    """Inner updates at validation and test; if None as --inner-steps, but at least the 3 of MAML's paper."""
     inner_rule: Literal["sgd", "adam"] = "sgd"
     """Inner update rule; adam has beta1 = 0."""
     inner_batch: int | None = None
     """Support examples per inner update; all if None. Reptile only."""
 
-    meta_steps: int = 1200
+    meta_steps: int = 1500
     """Outer updates."""
     meta_batch: int = 8
     """Tasks per outer update."""
@@ -81,7 +81,7 @@ class Config:
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     """Outer learning rate over the run: as it is, or annealed to zero."""
 
-    validation_every: int = 400
+    validation_every: int = 500
     """Meta-steps between validations; the best validated meta-parameters are the ones that are judged."""
     validation_tasks: int = 200
     """Fixed tasks per validation."""
@@ -106,7 +106,7 @@ class Config:
     @property
     def inner_steps_in_test(self) -> int:
         """Inner updates at validation and test."""
-        return self.inner_steps if self.test_inner_steps is None else self.test_inner_steps
+        return max(self.inner_steps, 3) if self.test_inner_steps is None else self.test_inner_steps
 
     def record(self) -> dict[str, Any]:
         """The content of ``config.json``."""

@@ -21,7 +21,7 @@ class Reptile(Learner):
     set only yields the metrics. Unlike in the paper's code, Adam's second moments start anew for every task, so that
     adapting is a pure function of the meta-parameters and the support set.
 
-    Source: Nichol, Achiam and Schulman (2018), algorithm 2; settings of its table 5 (5-way Omniglot).
+    Source: Nichol, Achiam and Schulman (2018), algorithm 2; settings of its appendix A (5-way Omniglot).
 
     >>> import torch
     >>> from headstart.episodes import Examples

@@ -35,7 +35,7 @@ BY_METHOD: dict[Method, dict[str, Any]] = {
 
 BY_DATA: dict[Data, dict[str, Any]] = {
     "glyphs": {},
-    "omniglot": {"meta_steps": 4000},
+    "omniglot": {"meta_steps": 5000, "validation_every": 2500},
     "sinusoid": {
         "model": "mlp",
         "width": 40,
