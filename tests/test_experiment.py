@@ -23,7 +23,7 @@ def test_another_split_may_not_test_on_what_was_trained_on(tmp_path: Path) -> No
         rest = {"train": parts.train.names[2:4], "validation": parts.train.names[4:]}
         path.write_text(json.dumps({**rest, "test": test}))
     check_unseen(TRAINED, dataclasses.replace(TRAINED, split=str(clean)))
-    with pytest.raises(BadInputError, match="^2 test classes"):
+    with pytest.raises(BadInputError, match=r"^2 test classes"):
         check_unseen(TRAINED, dataclasses.replace(TRAINED, split=str(leaking)))
 
 

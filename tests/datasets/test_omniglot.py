@@ -171,7 +171,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("HEADSTART_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(BadInputError, match=r"HEADSTART_DATA is '.*nowhere', which is no folder"):
         load_omniglot()
-    with pytest.raises(BadInputError, match="root is 'elsewhere', which is no folder"):
+    with pytest.raises(BadInputError, match=r"root \(--data-root\) is 'elsewhere', which is no folder"):
         load_omniglot("elsewhere")
     with pytest.raises(BadInputError, match=r"neither images_background\.zip nor"):
         load_omniglot(tmp_path)
