@@ -8,7 +8,7 @@ import torch
 import headstart as hs
 
 MUST_REACH = 0.80
-"""5-way 1-shot, transductive, on unseen characters. Chance is 0.20; random weights adapt to about 0.70."""
+"""5-way 1-shot, transductive, on unseen characters. Chance is 0.20; random weights adapt to 0.27."""
 
 
 @pytest.mark.omniglot
@@ -25,9 +25,8 @@ def test_a_short_run_clears_eighty_percent(omniglot: hs.ImageClasses) -> None:
         meta_steps=400,
         meta_batch=8,
         optimizer=lambda params: torch.optim.Adam(params, lr=3e-3),
-        scheduler=lambda outer: torch.optim.lr_scheduler.CosineAnnealingLR(outer, 400),
     )
     after = hs.evaluate(learner, unseen, count=100)
     assert before.task_hash == after.task_hash
-    assert before.value < MUST_REACH - 0.05
+    assert before.value < 0.4
     assert after.value > MUST_REACH
