@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler
@@ -127,7 +126,6 @@ def build_learner(config: Config, outputs: int) -> Learner:
         "inner_lr": config.inner_lr,
         "inner_steps": config.inner_steps,
         "inner_rule": {"sgd": SGD, "adam": Adam}[config.inner_rule],
-        "loss": F.mse_loss if config.data == "sinusoid" else F.cross_entropy,
     }
     learners: dict[Method, Callable[[], Learner]] = {
         "maml": lambda: MAML(model, order=2, **settings),

@@ -211,12 +211,14 @@ def finish(config: Config, run: RunFolder, experiment: Experiment) -> int:
     from headstart.experiment import run_training
 
     logging.getLogger("headstart").info("run folder %s", run.path)
-    learner, state = run_training(config, run, experiment)
+    state = run_training(config, run, experiment)
     if state.stopped_by is not None:
         print(f"stopped at meta-step {state.meta_step} of {config.meta_steps}; go on: headstart resume {run.path}")
         return 128 + state.stopped_by
     print(f"trained {state.meta_step:,} meta-steps in {state.seconds:.0f} s, best at meta-step {state.best_step:,}")
-    result = evaluate(learner, experiment.test, count=config.test_tasks, inner_steps=config.inner_steps_in_test)
+    result = evaluate(
+        experiment.learner, experiment.test, count=config.test_tasks, inner_steps=config.inner_steps_in_test
+    )
     report(result, run.write_json("test.json", result.record()))
     return 0
 

@@ -132,7 +132,7 @@ def evaluate(
         BadInputError: a number is out of its range, or the model has too few outputs for the tasks.
 
     >>> import headstart as hs
-    >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01, loss=torch.nn.functional.mse_loss)
+    >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01)
     >>> result = evaluate(learner, hs.SinusoidTasks(shots=10, queries=10), count=20)
     >>> result.metric, result.inner_steps, len(result.by_inner_step)
     ('mse', 1, 2)

@@ -87,9 +87,9 @@ def tasks_for_test(config: Config) -> TaskDistribution:
     return build_unseen_tasks(config, load_classes(config).test)
 
 
-def run_training(config: Config, run: RunFolder, experiment: Experiment) -> tuple[Learner, TrainingState]:
+def run_training(config: Config, run: RunFolder, experiment: Experiment) -> TrainingState:
     """Trains in the run folder, or goes on training there; what is validated is what will be tested."""
-    state = train(
+    return train(
         experiment.learner,
         experiment.train,
         meta_steps=config.meta_steps,
@@ -104,7 +104,6 @@ def run_training(config: Config, run: RunFolder, experiment: Experiment) -> tupl
         run=run,
         checkpoint_every=config.checkpoint_every,
     )
-    return experiment.learner, state
 
 
 def load_learner(config: Config, run: RunFolder) -> Learner:

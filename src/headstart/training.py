@@ -66,7 +66,7 @@ def train(
     Source: Finn, Abbeel and Levine (2017), algorithm 2.
 
     >>> import headstart as hs
-    >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01, loss=torch.nn.functional.mse_loss)
+    >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01)
     >>> train(learner, hs.SinusoidTasks(shots=10, queries=10), meta_steps=3).meta_step
     3
     """
