@@ -316,7 +316,7 @@ def test_an_interrupt_outside_of_training_ends_in_one_line(
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("headstart.experiment.prepare", interrupt)
+    monkeypatch.setattr("headstart.running.prepare", interrupt)
     arguments = ["train", *SINUSOID, "--out", "run"] if command == "train" else ["resume", str(sinusoid_run)]
     assert refused(capfd, *arguments, code=130) == "headstart: interrupted"
     assert not Path("run").exists()

@@ -54,6 +54,7 @@ WRONG_TYPES: list[tuple[str, object]] = [
     ("norm", "spectral"), ("downsample", "cubic"), ("features", 0), ("inner_rule", "lbfgs"), ("schedule", "step"),
     ("rotations", "all"), ("resize", "bicubic"), ("execution", "magic"), ("optimizer", 3), ("split", None),
     ("out", 7), ("data_root", ["a"]), ("device", None), ("inner_batch", "all"), ("seed", "zero"),
+    ("workers", "all"),
 ]  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: Any) -> 
 OUT_OF_RANGE = [
     *((name, 0) for name in ("ways", "shots", "train_shots", "queries", "test_queries", "inner_batch")),
     *((name, 0) for name in ("image_size", "glyph_classes", "width", "meta_steps", "meta_batch")),
-    *((name, 0) for name in ("validation_every", "checkpoint_every")),
+    *((name, 0) for name in ("validation_every", "checkpoint_every", "workers")),
     *((name, -3) for name in ("inner_steps", "test_inner_steps", "seed", "ways", "meta_steps")),
     *((name, 1) for name in ("validation_tasks", "test_tasks")),
     *((name, value) for name in ("inner_lr", "meta_lr") for value in (0.0, -1.0, float("nan"), float("inf"))),

@@ -22,6 +22,7 @@ from headstart.learners.base import Learner
 from headstart.learners.maml import MAML
 from headstart.learners.pretraining import ClassifierPretraining, Pretraining
 from headstart.learners.reptile import Reptile
+from headstart.meta_gradient import MetaGradient
 from headstart.models.conv4 import Conv4, Norm
 from headstart.models.mlp import MLP
 from headstart.randomness import derive_generator
@@ -298,7 +299,14 @@ class Branching(nn.Module):
 def test_a_model_that_vmap_cannot_run_is_trained_and_judged_in_a_loop(transductive: bool) -> None:
     tasks = SinusoidTasks(shots=3, queries=2)
     learner = MAML(Branching(), inner_lr=0.01)
-    train(learner, tasks, meta_steps=2, meta_batch=2, execution="loop", validation=Validation(tasks, every=1, count=2))
+    train(
+        learner,
+        tasks,
+        meta_steps=2,
+        meta_batch=2,
+        engine=MetaGradient(learner, "loop"),
+        validation=Validation(tasks, every=1, count=2),
+    )
     result = evaluate(learner, tasks, count=3, transductive=transductive, execution="loop")
     assert all(math.isfinite(value) for value in result.by_inner_step)
 

@@ -14,20 +14,22 @@ import headstart
 
 SOURCE = Path(headstart.__file__).parent
 ORDER = """
-    errors atomic randomness episodes params
+    errors environment atomic randomness episodes params ranks
     datasets.image_classes datasets.sinusoid datasets.resizing datasets.download datasets.omniglot_alphabets
     datasets.omniglot_source datasets.omniglot datasets.glyphs datasets.sheet datasets.splits
     tasks
     models.normalization models.conv4 models.mlp
     update_rules.base update_rules.sgd update_rules.adam inner_loop
     learners.base learners.maml learners.reptile learners.pretraining
-    meta_gradient
+    patches precision compilation work planning meta_gradient
     evaluation
     runs progress
     training_state validation
     training
-    config recipes.defaults
+    config recipes.defaults commands
+    launching
     building experiment
+    running
     cli __main__
 """.split()  # noqa: SIM905
 

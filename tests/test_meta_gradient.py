@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import headstart as hs
-from headstart.meta_gradient import LARGEST_TENSOR, largest_tensor, tasks_per_chunk
+from headstart.planning import LARGEST_TENSOR, tasks_per_chunk
+from headstart.work import largest_tensor
 from methods import EXECUTIONS, LEARNERS, MODELS, built, image_episodes, largest_difference
 
 
@@ -19,7 +20,7 @@ def test_every_execution_gives_the_same(learner: str, model: str, monkeypatch: p
     assert oracle.keys() == dict(subject.named_parameters()).keys()
     assert max(value.abs().max() for value in oracle.values()) > 1e-4
     largest = largest_tensor(subject, subject.meta_params, episodes)
-    monkeypatch.setattr("headstart.meta_gradient.LARGEST_TENSOR", 2 * largest)
+    monkeypatch.setattr("headstart.planning.LARGEST_TENSOR", 2 * largest)
     assert tasks_per_chunk(subject, subject.meta_params, episodes) == 2
     for settings in EXECUTIONS.values():
         gradient, metrics = hs.MetaGradient(subject, **settings)(dict(subject.named_parameters()), episodes)
@@ -105,7 +106,7 @@ def test_the_call_of_the_design_page() -> None:
 def test_chunks_are_chosen_anew_for_every_shape_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = built("MAML", "MLP-none")
     monkeypatch.setattr(
-        "headstart.meta_gradient.LARGEST_TENSOR",
+        "headstart.planning.LARGEST_TENSOR",
         3 * largest_tensor(subject, subject.meta_params, image_episodes(tasks=1)),
     )
     seen: list[int] = []

@@ -21,6 +21,7 @@ from headstart.datasets.sinusoid import SinusoidTasks
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.learners.maml import MAML
+from headstart.meta_gradient import MetaGradient
 from headstart.models.mlp import MLP
 from headstart.params import Params
 from headstart.randomness import derive_generator
@@ -72,7 +73,7 @@ class StopAt:
 
 def test_it_is_the_plain_loop_that_it_says_it_is() -> None:
     learner, by_hand = new_learner(), new_learner()
-    train(learner, TASKS, meta_steps=4, meta_batch=3, seed=7, execution="vmap")
+    train(learner, TASKS, meta_steps=4, meta_batch=3, seed=7, engine=MetaGradient(learner, "vmap"))
     outer = torch.optim.Adam(by_hand.parameters())
     for step in range(4):
         episodes = TASKS.sample(3, derive_generator(7, "training", step))
@@ -314,12 +315,12 @@ def test_a_signal_between_the_step_and_the_next_is_saved_as_well(
         asked = 0
 
         @property
-        def stopped_by(self) -> int | None:
+        def noted(self) -> int:
             type(self).asked += 1
-            return signal.SIGINT if self.asked > 3 else None
+            return signal.SIGINT if self.asked > 3 else 0
 
-        @stopped_by.setter
-        def stopped_by(self, value: int | None) -> None:
+        @noted.setter
+        def noted(self, value: int) -> None:
             pass
 
     monkeypatch.setattr("headstart.training.TrainingState", Late)

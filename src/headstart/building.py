@@ -16,13 +16,16 @@ from headstart.datasets.glyphs import draw_glyphs
 from headstart.datasets.image_classes import ImageClasses
 from headstart.datasets.omniglot import load_omniglot
 from headstart.datasets.splits import Split, lake_split, random_split, read_split
+from headstart.environment import local_rank
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.learners.maml import MAML
 from headstart.learners.pretraining import ClassifierPretraining, Pretraining
 from headstart.learners.reptile import Reptile
+from headstart.meta_gradient import MetaGradient
 from headstart.models.conv4 import Conv4
 from headstart.models.mlp import MLP
+from headstart.ranks import count, from_first
 from headstart.tasks import ClassificationTasks, SupervisedTasks
 from headstart.update_rules.adam import Adam
 from headstart.update_rules.sgd import SGD
@@ -39,28 +42,38 @@ class Parts(NamedTuple):
 
 
 def device_of(config: Config) -> torch.device:
-    """The device that ``config.device`` names.
+    """The device that ``config.device`` names; of several processes on one machine, each has a GPU of its own.
 
     Raises:
         BadInputError: there is no such device here.
     """
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = config.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and count() > 1:
+        name = f"cuda:{local_rank()}"
     try:
-        device = torch.empty(0, device=config.device).device
+        device = torch.empty(0, device=name).device
         torch.Generator(device)  # which is what the tasks are drawn with there
     except (RuntimeError, AssertionError) as error:
-        raise BadInputError(f"--device {config.device} is not to be had here; use --device cpu.") from error
+        raise BadInputError(f"--device {name} is not to be had here; use --device cpu.") from error
     return device
 
 
 def load_classes(config: Config) -> Parts:
-    """The classes of an image data set, split, on the device.
+    """The classes of an image data set, split, on the device; rank 0 reads or draws them for all ranks.
 
     Raises:
         BadInputError: the data set or the split cannot be used.
         RunStoppedError: the data set has to be downloaded and cannot be.
     """
+    parts = from_first(lambda: split_classes(config))
+    device = device_of(config)
+    return Parts(*(part._replace(images=part.images.to(device)) for part in parts))
+
+
+def split_classes(config: Config) -> Parts:
+    """The classes of an image data set, split, on the CPU."""
     if config.data == "glyphs":
         held_out = VALIDATION_GLYPHS + TEST_GLYPHS
         classes = draw_glyphs(held_out + config.glyph_classes, size=config.image_size)
@@ -73,8 +86,7 @@ def load_classes(config: Config) -> Parts:
         split = random_split(classes.names)
     else:
         split = lake_split(classes.names) if config.split == "lake" else read_split(Path(config.split))
-    device = device_of(config)
-    return Parts(*(part._replace(images=part.images.to(device)) for part in map(classes.choose, split)))
+    return Parts(*map(classes.choose, split))
 
 
 def build_training_tasks(config: Config, classes: ImageClasses) -> ClassificationTasks | SupervisedTasks:
@@ -135,6 +147,25 @@ def build_learner(config: Config, outputs: int) -> Learner:
         "classifier": lambda: ClassifierPretraining(model, ways=config.ways, **settings),
     }
     return learners[config.method]().to(device_of(config))
+
+
+def build_engine(config: Config, learner: Learner) -> MetaGradient:
+    """How the meta-gradient of a configuration is run.
+
+    Raises:
+        BadInputError: two of its settings contradict each other.
+    """
+    chosen = {"auto": None, "yes": True, "no": False}
+    return MetaGradient(
+        learner,
+        config.execution,
+        chunk_size=config.chunk_size,
+        compile=chosen[config.compile],
+        recompute=chosen[config.recompute],
+        memory=None if config.memory is None else int(config.memory * 2**30),
+        precision=config.precision,
+        meta_steps=config.meta_steps,
+    )
 
 
 def build_optimizer(config: Config) -> Callable[[Iterable[Tensor]], Optimizer]:

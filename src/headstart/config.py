@@ -92,9 +92,21 @@ class Config:
     seed: int = 0
     """Of the initial weights and the tasks. The split and the test tasks are those of seed 0, always."""
     execution: Literal["auto", "loop", "vmap", "chunks"] = "auto"
-    """How the meta-gradient is run; the result is the same."""
+    """How the meta-gradient goes over the tasks: one by one, all at once, or in chunks; the result is the same."""
+    chunk_size: int | None = None
+    """Tasks per chunk, with --execution chunks; chosen by itself if None."""
+    compile: Literal["auto", "yes", "no"] = "auto"
+    """Whether to compile the meta-gradient, which takes a minute once; auto does if the run is long enough."""
+    recompute: Literal["auto", "yes", "no"] = "auto"
+    """Whether inner loops are computed anew for their derivative instead of kept; auto does if --memory is short."""
+    memory: float | None = None
+    """GiB that each process may hold; half of the machine's, divided by the processes, if None."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Of matrix products and convolutions in training: tf32 (GPUs) and bfloat16 are faster and less exact."""
     device: str = "auto"
     """Where: cpu, cuda, or auto for cuda where there is one."""
+    workers: int | None = None
+    """Processes that share the tasks of a meta-step; chosen by itself if None."""
     out: Path | None = None
     """Run folder; a new one under runs/ if None. A folder with a run of the same settings is gone on with."""
 
@@ -134,7 +146,7 @@ def config_from_record(record: dict[str, Any]) -> Config:
 LEAST = {
     **dict.fromkeys(("ways", "shots", "train_shots", "queries", "test_queries", "inner_batch"), 1),
     **dict.fromkeys(("image_size", "glyph_classes", "width"), 1),
-    **dict.fromkeys(("meta_steps", "meta_batch", "validation_every", "checkpoint_every"), 1),
+    **dict.fromkeys(("meta_steps", "meta_batch", "validation_every", "checkpoint_every", "chunk_size", "workers"), 1),
     **dict.fromkeys(("inner_steps", "test_inner_steps", "seed"), 0),
     **dict.fromkeys(("validation_tasks", "test_tasks"), 2),
 }
@@ -153,9 +165,10 @@ def check(config: Config) -> None:
             raise BadInputError(f"{flag(name)} {value!r} is none of its values; choose {described(hint)}.")
         if name in LEAST and value is not None and not LEAST[name] <= value < 2**63:
             raise BadInputError(f"{flag(name)} {value} is out of its range; choose {LEAST[name]} or more.")
-    for name in ("inner_lr", "meta_lr"):
-        if not 0 < getattr(config, name) < float("inf"):
-            raise BadInputError(f"{flag(name)} {getattr(config, name)} is out of its range; choose a positive number.")
+    for name in ("inner_lr", "meta_lr", "memory"):
+        value = getattr(config, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise BadInputError(f"{flag(name)} {value} is out of its range; choose a positive number.")
     if config.data == "sinusoid" and config.model != "mlp":
         raise BadInputError("--data sinusoid has no images: use --model mlp.")
     if config.data == "sinusoid" and config.method == "classifier":

@@ -18,9 +18,11 @@ from torch.utils._pytree import tree_leaves, tree_map
 from headstart.episodes import Episodes, Examples, slice_tasks
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
-from headstart.meta_gradient import Execution, check_targets, tasks_per_chunk
+from headstart.meta_gradient import check_targets
 from headstart.params import Params
+from headstart.planning import Execution, tasks_per_chunk
 from headstart.randomness import derive_generator, derive_seed
+from headstart.ranks import gather_in_order, own, part_of
 from headstart.tasks import TaskDistribution
 
 BLOCK = 100
@@ -114,7 +116,8 @@ def evaluate(
     """Adapts to ``count`` fixed tasks and averages the metric on their query sets, with dropout off; the
     meta-parameters, the module's mode and the global random generator stay as they are.
 
-    Task ``i`` is drawn from a generator derived from ``(seed, purpose, i)`` alone.
+    Task ``i`` is drawn from a generator derived from ``(seed, purpose, i)`` alone. Where ``torch.distributed`` has a
+    process group, each rank judges its part of the tasks, and all return the same.
 
     Args:
         learner: what is judged.
@@ -130,6 +133,7 @@ def evaluate(
 
     Raises:
         BadInputError: a number is out of its range, or the model has too few outputs for the tasks.
+        RankLostError: another rank is gone.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01)
@@ -150,9 +154,10 @@ def evaluate(
         return scores_by_inner_step(learner, params, episode, steps, transductive, execution)
 
     digest = hashlib.sha256()
-    scores = []
+    scores = [torch.empty(0, steps + 1, device=device)]
     chunk = 1
-    with judging(learner, device, derive_seed(seed, purpose, -1)):
+    mine = part_of(count)
+    with judging(learner, device, derive_seed(seed, own(purpose), -1)):
         for start in range(0, count, BLOCK):
             blocks = [
                 tasks.sample(1, derive_generator(seed, purpose, index)).to(device)
@@ -163,9 +168,10 @@ def evaluate(
             if start == 0:
                 check_targets(learner, params, episodes)
                 chunk = tasks_per_chunk(learner, params, episodes) if transductive else 1
-            chunks = [slice_tasks(episodes, first, first + chunk) for first in range(0, len(blocks), chunk)]
+            first, stop = max(start, mine.start) - start, min(start + len(blocks), mine.stop) - start
+            chunks = [slice_tasks(episodes, task, min(task + chunk, stop)) for task in range(first, stop, chunk)]
             scores += [over_first_axis(task_scores, execution)(part) for part in chunks]
-    by_task = torch.cat(scores).double()
+    by_task = gather_in_order(torch.cat(scores).double())
     interval = NORMAL_QUANTILE * by_task.std(0) / math.sqrt(count)
     return Evaluation(
         metric="mse" if episodes.query.targets.is_floating_point() else "accuracy",

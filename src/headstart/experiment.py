@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from headstart.building import (
+    build_engine,
     build_learner,
     build_optimizer,
     build_scheduler,
     build_training_tasks,
     build_unseen_tasks,
+    device_of,
     load_classes,
 )
 from headstart.config import Config, check
+from headstart.datasets.image_classes import ImageClasses
 from headstart.datasets.sinusoid import SinusoidTasks
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
+from headstart.planning import choose_plan
+from headstart.ranks import from_first, rank, together
 from headstart.runs import RunFolder, check_fits
-from headstart.tasks import TaskDistribution
+from headstart.tasks import SupervisedTasks, TaskDistribution
 from headstart.training import train
 from headstart.training_state import TrainingState
 from headstart.validation import Validation
@@ -46,6 +53,7 @@ def prepare(config: Config) -> Experiment:
         RunStoppedError: the data set has to be downloaded and cannot be.
     """
     check(config)
+    together(lambda: device_of(config))
     optimizer = build_optimizer(config)
     if config.data == "sinusoid":
         unseen = tasks_for_test(config)
@@ -87,7 +95,7 @@ def tasks_for_test(config: Config) -> TaskDistribution:
     return build_unseen_tasks(config, load_classes(config).test)
 
 
-def run_training(config: Config, run: RunFolder, experiment: Experiment) -> TrainingState:
+def run_training(config: Config, run: RunFolder | None, experiment: Experiment) -> TrainingState:
     """Trains in the run folder, or goes on training there; what is validated is what will be tested."""
     return train(
         experiment.learner,
@@ -100,29 +108,69 @@ def run_training(config: Config, run: RunFolder, experiment: Experiment) -> Trai
             experiment.validation, config.validation_every, config.validation_tasks, config.inner_steps_in_test
         ),
         seed=config.seed,
-        execution=config.execution,
+        engine=build_engine(config, experiment.learner),
         run=run,
         checkpoint_every=config.checkpoint_every,
     )
 
 
-def load_learner(config: Config, run: RunFolder) -> Learner:
-    """The learner of a trained run, with the meta-parameters that it is judged by.
+def workers_to_use(config: Config) -> int:
+    """How many processes are to share the tasks: on a CPU one for each thread if the run is long enough to be compiled,
+    since a compiled chunk fits in the cache of one core; otherwise one, which uses all threads.
+
+    >>> workers_to_use(Config(workers=2))
+    2
+    """
+    if config.workers is not None:
+        return config.workers
+    if device_of(config).type != "cpu" or config.compile == "no" or config.execution == "loop":
+        return 1
+    tasks = tasks_like(config)
+    classes = tasks.class_count if isinstance(tasks, SupervisedTasks) else config.ways
+    learner = build_learner(config, outputs=1 if config.data == "sinusoid" else classes)
+    episodes = tasks.sample(config.meta_batch, torch.Generator())
+    plan = choose_plan(learner, learner.meta_params, episodes, build_engine(config, learner).choices)
+    return min(torch.get_num_threads(), config.meta_batch) if plan.compile else 1
+
+
+def tasks_like(config: Config) -> TaskDistribution:
+    """Training tasks of the configuration's shapes, with nothing on the images."""
+    if config.data == "sinusoid":
+        return SinusoidTasks(shots=config.shots_in_training, queries=config.queries)
+    shape = (config.ways, config.shots_in_training + config.queries, 1, config.image_size, config.image_size)
+    blank = ImageClasses(torch.zeros(shape, dtype=torch.uint8), tuple(map(str, range(config.ways))))
+    return build_training_tasks(config, blank)
+
+
+def load_learner(config: Config, run: RunFolder | None) -> Learner:
+    """The learner of a trained run, with the meta-parameters that it is judged by; only rank 0 needs the run's folder.
 
     Raises:
         BadInputError: there are none yet, or they cannot be read, or they are another learner's.
     """
-    meta_params = run.judged_meta_params()
+    meta_params = from_first(lambda: run.judged_meta_params() if run else {})
     head = meta_params.get("model.head.weight")
     learner = build_learner(config, outputs=config.ways if head is None else len(head))
-    check_fits(meta_params, learner.meta_params, run.path)
+    check_fits(meta_params, learner.meta_params, Path(str(config.out)))
     learner.load_state_dict(meta_params, strict=False)
     return learner
 
 
-def new_run_path(config: Config, stamp: str) -> Path:
-    """A folder under ``runs/`` that does not exist yet, named by the data, the method and the time."""
+def open_run(config: Config) -> RunFolder | None:
+    """The run folder of a configuration, made or opened again by rank 0, which alone has one.
+
+    Raises:
+        BadInputError: the folder holds a run of another configuration, or something that is not a run.
+        RunStoppedError: the folder cannot be written.
+    """
+    return together(lambda: RunFolder(run_path(config), config.record()) if rank() == 0 else None)
+
+
+def run_path(config: Config) -> Path:
+    """``config.out``, or a new folder under ``runs/`` that is named by the data, the method and the time."""
+    if config.out:
+        return config.out
     size = "" if config.data == "sinusoid" else f"-{config.ways}way"
-    stem = f"{config.data}-{config.method}{size}-{config.shots}shot-{stamp}"
+    stem = f"{config.data}-{config.method}{size}-{config.shots}shot-{time.strftime('%Y%m%d-%H%M%S')}"
     names = [stem, *(f"{stem}-{count}" for count in range(2, 100))]
     return next(Path("runs", name) for name in names if not Path("runs", name).exists())

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, get_args
+from contextlib import nullcontext
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from headstart import ranks
+from headstart.compilation import Compiled
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError
+from headstart.inner_loop import recomputation
 from headstart.learners.base import Learner, Metrics, metrics_of
 from headstart.params import Params, add, scale
+from headstart.planning import Choices, Execution, Plan, choose_plan
+from headstart.precision import Precision, precision_of_products
 
-Execution = Literal["auto", "loop", "vmap", "chunks"]
-LARGEST_TENSOR = 16 * 2**20
-"""Bytes. On a CPU the C library maps tensors of over 32 MiB from the system anew at every allocation and returns them
-at every release, and filling in their pages costs more than the arithmetic; chunks stay well below that."""
 logger = logging.getLogger(__name__)
 
 
 class MetaGradient:
-    """``learner.meta_gradient`` over the batch of tasks, split in the way that this machine runs fastest.
+    """``learner.meta_gradient`` over the batch of tasks, in the form that this machine runs fastest.
 
-    ``loop`` runs one task after the other without ``vmap``, ``vmap`` all of them at once, and ``chunks`` so many at a
-    time. ``auto`` is ``vmap`` on an accelerator, and on a CPU ``chunks`` whose largest tensor has at most 16 MiB. All
-    give the mean over the tasks and differ by rounding only.
+    It chooses by itself, logs what and why, and every choice can be forced: the tasks of a batch go one after the other
+    (``loop``, without ``vmap``), all at once (``vmap``) or so many at a time (``chunks``); a chunk is run eagerly or
+    compiled whole; and exact inner loops may be recomputed instead of kept. Where the program runs in several processes
+    (``torchrun``, or ``headstart train --workers``), each of them takes its part of the tasks, and one all-reduce adds
+    up their meta-gradients. All forms give the mean over the tasks and differ by rounding only.
 
     Args:
         learner: what is run.
         execution: ``"auto"``, ``"loop"``, ``"vmap"`` or ``"chunks"``.
         chunk_size: tasks per chunk; goes with ``"chunks"`` only, which without it chooses the size as ``auto`` does.
-        meta_steps: how many calls are to come, for forms that must be prepared before they are fast. None of the forms
-            above needs that, so it changes nothing yet.
+        compile: whether to compile; ``None`` compiles if ``meta_steps`` are so many that it pays.
+        recompute: whether to recompute inner loops; ``None`` does it if one task would not fit in ``memory``.
+        memory: bytes that this process may hold; half of the machine's if ``None``.
+        precision: of matrix products and convolutions: ``"float32"``, or the faster and less exact ``"tf32"`` (GPUs)
+            and ``"bfloat16"``.
+        meta_steps: how many calls are to come; ``None`` if that is not known.
 
     Raises:
-        BadInputError: an argument is out of its range.
+        BadInputError: an argument is out of its range, or two contradict each other.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(torch.nn.Linear(2, 3))
@@ -53,80 +58,94 @@ class MetaGradient:
         execution: Execution = "auto",
         *,
         chunk_size: int | None = None,
+        compile: bool | None = None,
+        recompute: bool | None = None,
+        memory: int | None = None,
+        precision: Precision = "float32",
         meta_steps: int | None = None,
     ) -> None:
-        if execution not in get_args(Execution):
-            raise BadInputError(f"execution={execution!r} is unknown; choose one of {', '.join(get_args(Execution))}.")
-        if chunk_size is not None and (execution != "chunks" or chunk_size < 1):
-            raise BadInputError(f"{chunk_size=} must be positive and goes with execution='chunks', not {execution!r}.")
-        if meta_steps is not None and meta_steps < 1:
-            raise BadInputError(f"{meta_steps=} must be positive, or None if it is not known.")
         self.learner = learner
-        self.execution = execution
-        self.chunk_size = chunk_size
-        self.meta_steps = meta_steps
-        self._chosen: dict[tuple[torch.Size, ...], int] = {}
+        self.choices = Choices(execution, chunk_size, compile, recompute, memory, precision, meta_steps)
+        self._plans: dict[tuple[torch.Size, ...], Plan] = {}
+        self._compiled = {mode: Compiled(self._eager) for mode in (True, False)}
 
     @torch.no_grad()
     def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        """The meta-gradient and the metrics, means over the tasks of ``episodes``.
+        """The meta-gradient and the metrics, means over the tasks of ``episodes``, the same on every rank.
 
         Raises:
-            BadInputError: there are no tasks, or their targets do not fit the model's outputs.
+            BadInputError: there are no tasks, or fewer than processes, or their targets do not fit the model's outputs.
+            RunStoppedError: another process of the run is gone.
         """
         tasks = len(episodes.query.targets)
         if tasks == 0:
             raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
-        chunk_size = self._choose_chunk_size(meta_params, episodes)
-        if self.execution == "loop":
-            return self._loop(meta_params, episodes)
+        part = ranks.share(episodes)
+        plan = self.plan(meta_params, part)
+        with recomputation() if plan.recompute else nullcontext():
+            gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan)
+        weight = len(part.query.targets) / tasks
+        if weight == 1:
+            return gradient, metrics
+        return ranks.sum_over_ranks(scale(gradient, weight), scale(metrics, weight))
+
+    def plan(self, meta_params: Params, episodes: Episodes) -> Plan:
+        """How these tasks, this process's part of a batch, are run; chosen once for every shape of them.
+
+        Raises:
+            BadInputError: their targets do not fit the model's outputs.
+        """
+        shapes = tuple(tensor.shape for part in episodes for tensor in part)
+        if shapes not in self._plans:
+            check_targets(self.learner, meta_params, episodes)
+            self._plans[shapes] = plan = choose_plan(self.learner, meta_params, episodes, self.choices)
+            processes = f" in each of {ranks.count()} processes" if ranks.count() > 1 else ""
+            logger.info("meta-gradient of %d tasks%s: %s", len(episodes.query.targets), processes, plan)
+            if plan.compile and ranks.count() > 1:  # the others then find what rank 0 has compiled on the disk
+                ranks.from_first(lambda: self._prepare(meta_params, slice_tasks(episodes, 0, plan.chunk_size)))
+        return self._plans[shapes]
+
+    def _chunks(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+        tasks = len(episodes.query.targets)
         gradient: Params = {}
         metrics: Metrics = {}
-        for start in range(0, tasks, chunk_size):
-            chunk = slice_tasks(episodes, start, min(start + chunk_size, tasks))
+        for start in range(0, tasks, plan.chunk_size):
+            chunk = slice_tasks(episodes, start, min(start + plan.chunk_size, tasks))
+            of_chunk = (self._call_compiled if plan.compile else self._eager)(meta_params, chunk)
             share = len(chunk.query.targets) / tasks
-            chunk_gradient, chunk_metrics = self.learner.meta_gradient(meta_params, chunk)
-            gradient = add(gradient, scale(chunk_gradient, share)) if gradient else scale(chunk_gradient, share)
-            metrics = add(metrics, scale(chunk_metrics, share)) if metrics else scale(chunk_metrics, share)
+            if share == 1:
+                return of_chunk
+            chunk_gradient, chunk_metrics = (scale(values, share) for values in of_chunk)
+            gradient = add(gradient, chunk_gradient) if gradient else chunk_gradient
+            metrics = add(metrics, chunk_metrics) if metrics else chunk_metrics
         return gradient, metrics
 
-    def _loop(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+    def _eager(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        with precision_of_products(self.choices.precision, episodes.query.targets.device):
+            return self.learner.meta_gradient(meta_params, episodes)
+
+    def _prepare(self, meta_params: Params, episodes: Episodes) -> None:
+        with torch.random.fork_rng([]):
+            self._call_compiled(meta_params, episodes)
+
+    def _call_compiled(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        """Buffers are arguments too: as constants of the program they could never change."""
+        program = self._compiled[self.learner.training]  # whether there is dropout is part of the program
+        gradient, metrics = program({**dict(self.learner.named_buffers()), **meta_params}, episodes)
+        return {name: gradient[name] for name in meta_params}, metrics
+
+    def _loop(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
         gradient = {name: torch.zeros_like(value) for name, value in meta_params.items()}
         losses, predictions = [], []
         tasks = len(episodes.query.targets)
         for task in range(tasks):
-            task_gradient, task_loss, task_predictions = self.learner.task_gradient(meta_params, episodes.task(task))
+            with precision_of_products(self.choices.precision, episodes.query.targets.device):
+                outcome = self.learner.task_gradient(meta_params, episodes.task(task))
+            task_gradient, task_loss, task_predictions = outcome
             gradient |= {name: gradient[name] + value / tasks for name, value in task_gradient.items()}
             losses.append(task_loss)
             predictions.append(task_predictions)
         return gradient, metrics_of(torch.stack(losses), torch.stack(predictions), episodes.query.targets)
-
-    def _choose_chunk_size(self, meta_params: Params, episodes: Episodes) -> int:
-        """Once for every shape of a batch, since it costs a prediction."""
-        shapes = tuple(tensor.shape for part in episodes for tensor in part)
-        if shapes not in self._chosen:
-            check_targets(self.learner, meta_params, episodes)
-            tasks = len(episodes.query.targets)
-            size = {"loop": 1, "vmap": tasks}.get(self.execution, self.chunk_size)
-            self._chosen[shapes] = size or tasks_per_chunk(self.learner, meta_params, episodes)
-            logger.info("execution %s: %d tasks, %d at a time", self.execution, tasks, self._chosen[shapes])
-        return self._chosen[shapes]
-
-
-def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes) -> int:
-    """How many tasks to run at once: all on an accelerator, on a CPU those whose largest tensor has at most 16 MiB.
-
-    >>> import headstart as hs
-    >>> learner = hs.MAML(torch.nn.Linear(2, 1024))
-    >>> examples = hs.Examples(torch.randn(4, 2048, 2), torch.zeros(4, 2048, dtype=torch.int64))  # 8 MiB of logits
-    >>> tasks_per_chunk(learner, dict(learner.named_parameters()), hs.Episodes(examples, examples))
-    2
-    """
-    tasks = len(episodes.query.targets)
-    if episodes.query.inputs.device.type != "cpu":
-        return tasks
-    largest = largest_tensor(learner, meta_params, episodes)
-    return max(1, min(tasks, LARGEST_TENSOR // max(1, largest)))
 
 
 @torch.no_grad()
@@ -152,34 +171,3 @@ def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> 
         raise BadInputError(
             f"a model with {outputs} outputs does not fit tasks with {classes} classes; give it {classes} outputs."
         )
-
-
-@torch.no_grad()
-def largest_tensor(learner: Learner, meta_params: Params, episodes: Episodes) -> int:
-    """Bytes of the largest tensor that predicting one task's support or query set makes.
-
-    >>> import headstart as hs
-    >>> learner = hs.MAML(torch.nn.Linear(2, 3))
-    >>> examples = hs.Examples(torch.randn(4, 6, 2), torch.arange(3).repeat(4, 2))
-    >>> largest_tensor(learner, dict(learner.named_parameters()), hs.Episodes(examples, examples))  # 6 x 3 floats
-    72
-    """
-    with torch.random.fork_rng([]), _LargestTensor() as largest:  # a random model must not notice that it was asked
-        for part in episodes:
-            if part.targets[0].numel():  # the support set of supervised training is empty
-                learner.predict(meta_params, part.inputs[0])
-    return int(largest.bytes)
-
-
-class _LargestTensor(TorchDispatchMode):
-    """Notes the bytes of the largest tensor that any operation returns while the mode is on."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            self.bytes = max(self.bytes, result.numel() * result.element_size())
-        return result

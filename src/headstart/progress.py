@@ -19,7 +19,7 @@ class Progress:
     ...     progress.update(1, {"loss": 1.5})
     """
 
-    def __init__(self, total: int, start: int) -> None:
+    def __init__(self, total: int, start: int, shown: bool = True) -> None:
         console = Console(stderr=True)
         self._shown = RichProgress(
             TextColumn("meta-step"),
@@ -31,7 +31,7 @@ class Progress:
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
-            disable=not console.file.isatty(),
+            disable=not (shown and console.file.isatty()),
         )
         self._bar = self._shown.add_task("training", total=total, completed=start, metrics="", rate="")
         self._validation = ""

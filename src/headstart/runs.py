@@ -29,7 +29,7 @@ from headstart.atomic import disk_errors, write_bytes
 from headstart.errors import BadInputError
 from headstart.params import Params
 
-PLACES = ("out", "data_root", "device")
+PLACES = ("out", "data_root", "device", "workers")
 """Entries of a configuration that say where, not what: a run may go on in another place."""
 KEPT_CHECKPOINTS = 2
 
@@ -133,9 +133,9 @@ class RunFolder:
     # the log and the results
 
     def append_metrics(self, records: list[dict[str, Any]]) -> None:
-        """Adds one line per record to ``metrics.jsonl``."""
+        """Adds one line per record to ``metrics.jsonl``; scalar tensors are written as numbers."""
         with disk_errors(self.path / "metrics.jsonl"), (self.path / "metrics.jsonl").open("a") as log:
-            log.writelines(json.dumps(record) + "\n" for record in records)
+            log.writelines(json.dumps(record, default=float) + "\n" for record in records)
 
     def cut_metrics(self, meta_step: int) -> None:
         """Drops what was logged after ``meta_step``, a line that a kill cut short included.

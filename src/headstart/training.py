@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,14 +14,27 @@ from torch.random import fork_rng
 
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.learners.base import Learner
-from headstart.meta_gradient import Execution, MetaGradient
+from headstart.meta_gradient import MetaGradient
 from headstart.params import Params
 from headstart.progress import Progress
 from headstart.randomness import derive_generator, derive_seed
+from headstart.ranks import own, rank, together
 from headstart.runs import RunFolder
 from headstart.tasks import TaskDistribution
-from headstart.training_state import TrainingState, restore, save, stop_signals
+from headstart.training_state import (
+    TrainingState,
+    agree_to_stop,
+    last_step_kept,
+    restore,
+    save,
+    stop_signals,
+    what_is_kept,
+)
 from headstart.validation import Validation, validate
+
+STEPS_AHEAD = 20
+"""Meta-steps that an accelerator may be behind: it is waited for when something is saved, validated or shown, and only
+then is it seen whether all is finite. What is not finite stays so, hence nothing is missed."""
 
 
 def train(
@@ -33,7 +47,7 @@ def train(
     scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     validation: Validation | None = None,
     seed: int = 0,
-    execution: Execution = "auto",
+    engine: MetaGradient | None = None,
     run: RunFolder | None = None,
     checkpoint_every: int = 100,
 ) -> TrainingState:
@@ -42,6 +56,10 @@ def train(
     The tasks of a meta-step are drawn from a generator derived from ``(seed, meta_step)``, so a run that goes on from
     its checkpoint ends with bitwise the weights of one that was never stopped (same machine, CPU). SIGINT and SIGTERM
     finish the meta-step at hand, save a checkpoint and return early, with the signal in the state.
+
+    Where ``torch.distributed`` has a process group, its ranks share the tasks of every meta-step, and end with what one
+    process would up to rounding (not with dropout, whose masks each rank draws for its own tasks). All ranks call
+    ``train`` alike and return alike, while rank 0 alone uses the run folder and shows what is going on.
 
     Args:
         learner: its parameters, those of ``learner.model`` among them, are trained in place. At the end they are those
@@ -54,14 +72,15 @@ def train(
             ``ReduceLROnPlateau`` after every validation.
         validation: the validation tasks; none if ``None``.
         seed: of the training and validation tasks.
-        execution: how the meta-gradient is run, see :class:`headstart.MetaGradient`.
-        run: the folder for log and checkpoints; if it has a checkpoint, training goes on from there.
+        engine: how the meta-gradient of ``learner`` is run; the choice is left to it if ``None``.
+        run: the folder for log and checkpoints; if it has a checkpoint, training goes on from there. That of rank 0
+            counts, the other ranks may have none.
         checkpoint_every: meta-steps between checkpoints.
 
     Raises:
         BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
         RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
-            checkpoint is intact.
+            checkpoint is intact. Or another rank is gone; a checkpoint of the last complete meta-step is saved.
 
     Source: Finn, Abbeel and Levine (2017), algorithm 2.
 
@@ -80,46 +99,60 @@ def train(
         raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
     outer = optimizer(meta_params.values())
     schedule = scheduler(outer) if scheduler else None
-    meta_gradient = MetaGradient(learner, execution, meta_steps=meta_steps)
+    meta_gradient = engine or MetaGradient(learner, meta_steps=meta_steps)
     device = next(iter(meta_params.values())).device
     state = TrainingState()
-    if run:
-        if checkpoint := run.latest_checkpoint():
-            restore(run, checkpoint, state, learner, outer, schedule)
-        run.cut_metrics(state.meta_step)
+    run = run if rank() == 0 else None
+    restore(run, state, learner, outer, schedule)
+    together(lambda: run.cut_metrics(state.meta_step) if run else None)
+
+    def keep() -> None:
+        if run and state.log:
+            check_finite("meta-parameters", learner.meta_params, state, run)
+            save(run, state, learner, outer, schedule)
+
     started = time.perf_counter() - state.seconds
 
     with (
         fork_rng([device] if device.type == "cuda" else []),
         stop_signals(state),
-        Progress(meta_steps, state.meta_step) as progress,
+        Progress(meta_steps, state.meta_step, shown=rank() == 0) as progress,
     ):
-        while state.meta_step < meta_steps and state.stopped_by is None:
-            torch.manual_seed(derive_seed(seed, "model", state.meta_step))  # for models with dropout
-            episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step)).to(device)
-            gradient, metrics = meta_gradient(learner.meta_params, episodes)
-            check_finite("loss", metrics, state, run)
-            check_finite("meta-gradient", gradient, state, run)
+        while state.meta_step < meta_steps:
+            with last_step_kept(keep, run):
+                if agree_to_stop(state):
+                    break
+                torch.manual_seed(derive_seed(seed, own("model"), state.meta_step))  # for models with dropout
+                episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step)).to(device)
+                gradient, metrics = meta_gradient(learner.meta_params, episodes)
+            last = state.meta_step + 1 == meta_steps
+            validating = validation and (last or (state.meta_step + 1) % validation.every == 0)
+            saving = (state.meta_step + 1) % checkpoint_every == 0
+            waited = device.type == "cpu" or last or validating or saving or state.meta_step % STEPS_AHEAD == 0
+            if waited:
+                check_finite("loss", metrics, state, run)
+                check_finite("meta-gradient", gradient, state, run)
             meta_update(outer, meta_params, gradient)
-            check_finite("meta-parameters", learner.meta_params, state, run)
+            if waited:
+                check_finite("meta-parameters", learner.meta_params, state, run)
             if schedule and not isinstance(schedule, ReduceLROnPlateau):
                 schedule.step()
             state.meta_step += 1
             state.seconds = time.perf_counter() - started
-            record = {name: value.item() for name, value in metrics.items()}
+            record: dict[str, Any] = {name: value.item() for name, value in metrics.items()} if waited else {**metrics}
             state.log.append({"meta_step": state.meta_step, **record, "seconds": round(state.seconds, 3)})
-            progress.update(state.meta_step, record)
+            if waited:
+                progress.update(state.meta_step, record)
 
-            last = state.meta_step == meta_steps
-            if validation and (last or state.meta_step % validation.every == 0):
-                result = validate(learner, validation, seed, execution, state, run)
+            if validation and validating:
+                result = validate(learner, validation, seed, meta_gradient.choices.execution, state, run)
                 progress.validated(result)
                 if isinstance(schedule, ReduceLROnPlateau):
                     schedule.step(result.value)
-            if run and state.meta_step % checkpoint_every == 0:
-                save(run, state, learner, outer, schedule)
-        if run and state.log:
-            save(run, state, learner, outer, schedule)
+            if saving:
+                together(keep)
+        together(keep)
+        agree_to_stop(state)
     if state.meta_step >= meta_steps and state.best_params:
         learner.load_state_dict(state.best_params, strict=False)
     return state
@@ -140,12 +173,9 @@ def check_finite(what: str, values: Params, state: TrainingState, run: RunFolder
     """
     if torch.stack([value.isfinite().all() for value in values.values()]).all():
         return
-    kept = "nothing was saved"
     if run:
         run.append_metrics(state.log)
-        checkpoint = run.latest_checkpoint()
-        kept = f"the checkpoint of meta-step {checkpoint.meta_step} is kept" if checkpoint else "no checkpoint yet"
     raise RunStoppedError(
-        f"NaN or infinity in the {what} at meta-step {state.meta_step + 1} ({kept}); "
+        f"NaN or infinity in the {what} at meta-step {state.meta_step + 1} ({what_is_kept(run)}); "
         "try a smaller inner_lr or meta_lr, or fewer inner steps."
     )

@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from headstart.environment import launched
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.params import Params
+from headstart.ranks import RankLostError, count, from_first, largest_over_ranks
 from headstart.runs import Checkpoint, RunFolder, check_fits
 
 logger = logging.getLogger(__name__)
@@ -30,7 +34,8 @@ class TrainingState:
         seconds: wall-clock time of training, validation included, over all resumptions.
         best: the best validation accuracy or mean squared error, reached after ``best_step`` outer updates.
         best_params: the meta-parameters that reached it.
-        stopped_by: the number of the signal that ended training early.
+        noted: the number of the signal that this process was sent, 0 for none.
+        stopped_by: the number of the signal that ended training early, on all ranks alike.
         log: records that are not yet in ``metrics.jsonl``.
     """
 
@@ -39,6 +44,7 @@ class TrainingState:
     best: float | None = None
     best_step: int | None = None
     best_params: Params = field(default_factory=dict, repr=False)
+    noted: int = 0
     stopped_by: int | None = None
     log: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
@@ -61,23 +67,24 @@ def save(
 
 
 def restore(
-    run: RunFolder,
-    checkpoint: Checkpoint,
-    state: TrainingState,
-    learner: Learner,
-    outer: Optimizer,
-    schedule: LRScheduler | None,
+    run: RunFolder | None, state: TrainingState, learner: Learner, outer: Optimizer, schedule: LRScheduler | None
 ) -> None:
-    """Puts everything back to where the checkpoint was made.
+    """Puts every rank to where rank 0 stands: to the latest checkpoint of its run folder, or to its first weights.
 
     Raises:
-        BadInputError: the checkpoint is of another learner, optimizer or scheduler.
+        BadInputError: the checkpoint is corrupt, or of another learner, optimizer or scheduler.
     """
-    check_fits(checkpoint.meta_params, learner.meta_params, run.path)
+    if count() > 1:
+        learner.load_state_dict(from_first(lambda: {name: value.cpu() for name, value in learner.state_dict().items()}))
+    start = from_first(lambda: read_start(run) if run else None)
+    if start is None:
+        return
+    path, checkpoint, best_params = start
+    check_fits(checkpoint.meta_params, learner.meta_params, path)
     content = checkpoint.state
     there, here = content.get("made_by"), makers(outer, schedule)
     if there != here:
-        raise BadInputError(f"the checkpoint in {run.path} is of {there}, not of {here}: use the former to go on.")
+        raise BadInputError(f"the checkpoint in {path} is of {there}, not of {here}: use the former to go on.")
     try:
         outer.load_state_dict(content["optimizer"])
         if schedule:
@@ -85,11 +92,19 @@ def restore(
         state.meta_step, state.seconds = checkpoint.meta_step, content["seconds"]
         state.best, state.best_step = content["best"], content["best_step"]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise BadInputError(f"the checkpoint in {run.path} is of another optimizer or scheduler: {error}.") from error
+        raise BadInputError(f"the checkpoint in {path} is of another optimizer or scheduler: {error}.") from error
     learner.load_state_dict(checkpoint.meta_params, strict=False)
-    if state.best is not None:
-        state.best_params = run.judged_meta_params()
-    logger.info("going on from meta-step %d of %s", state.meta_step, run.path)
+    state.best_params = best_params
+    logger.info("going on from meta-step %d of %s", state.meta_step, path)
+
+
+def read_start(run: RunFolder) -> tuple[Path, Checkpoint, Params] | None:
+    """Where the run stands: its folder, its latest checkpoint and the best meta-parameters until then, if there are."""
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is None:
+        return None
+    validated = checkpoint.state.get("best") is not None
+    return run.path, checkpoint, run.judged_meta_params() if validated else {}
 
 
 def makers(outer: Optimizer, schedule: LRScheduler | None) -> str:
@@ -99,14 +114,24 @@ def makers(outer: Optimizer, schedule: LRScheduler | None) -> str:
 
 @contextmanager
 def stop_signals(state: TrainingState) -> Iterator[None]:
-    """Notes the first SIGINT or SIGTERM in ``state``; a second one acts as if there were no handler."""
+    """Notes the first SIGINT or SIGTERM in ``state.noted``; a second one acts as if there were no handler.
+
+    Whoever stops all processes of a machine stops a launcher too, which hands the signal on: what one of several
+    processes is sent within a second counts as one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    noted_at = 0.0
+
     def request_stop(number: int, frame: object) -> None:
-        state.stopped_by = number
-        signal.signal(number, previous[signal.Signals(number)])
+        nonlocal noted_at
+        now = time.monotonic()
+        if number == state.noted and not (launched() and now < noted_at + 1):
+            signal.signal(number, previous[signal.Signals(number)])
+            signal.raise_signal(number)
+        state.noted, noted_at = number, now
 
     previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -114,3 +139,36 @@ def stop_signals(state: TrainingState) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def agree_to_stop(state: TrainingState) -> bool:
+    """Whether any rank was sent a signal; then all leave after the same meta-step.
+
+    Raises:
+        RankLostError: another rank is gone.
+    """
+    state.stopped_by = largest_over_ranks(state.noted) or None
+    return state.stopped_by is not None
+
+
+@contextmanager
+def last_step_kept(keep: Callable[[], None], run: RunFolder | None) -> Iterator[None]:
+    """A context that leaves what is trained as it is but asks the other ranks; if one of them is gone, it saves.
+
+    Raises:
+        RankLostError: another rank is gone; the sentence says what is kept.
+    """
+    try:
+        yield
+    except RankLostError as error:
+        keep()
+        way_out = f"; go on: headstart resume {run.path}" if run else ""
+        raise RankLostError(f"{error} ({what_is_kept(run)}){way_out}") from error
+
+
+def what_is_kept(run: RunFolder | None) -> str:
+    """What there is of a run that had to stop, for people."""
+    if run is None:
+        return "nothing was saved"
+    checkpoint = run.latest_checkpoint()
+    return f"the checkpoint of meta-step {checkpoint.meta_step} is kept" if checkpoint else "no checkpoint yet"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from headstart.errors import BadInputError
 from headstart.evaluation import Evaluation, evaluate
 from headstart.learners.base import Learner
-from headstart.meta_gradient import Execution
+from headstart.planning import Execution
+from headstart.ranks import together
 from headstart.runs import RunFolder
 from headstart.tasks import TaskDistribution
 from headstart.training_state import TrainingState
@@ -71,7 +72,6 @@ def validate(
     if state.best is None or math.isnan(state.best) or sign * result.value > sign * state.best:
         state.best, state.best_step = result.value, state.meta_step
         state.best_params = {name: value.clone() for name, value in learner.meta_params.items()}
-        if run:
-            notes = {"meta_step": str(state.meta_step), f"validation_{result.metric}": str(result.value)}
-            run.save_best(state.best_params, notes)
+        notes = {"meta_step": str(state.meta_step), f"validation_{result.metric}": str(result.value)}
+        together(lambda: run.save_best(state.best_params, notes) if run else None)
     return result

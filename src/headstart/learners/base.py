@@ -112,11 +112,11 @@ class Learner(nn.Module, ABC):
         """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set."""
         adapted, fixed = split(meta_params, self.adapted_names)
 
-        def support_loss(params: Params, step: int) -> Tensor:
+        def support_loss(params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
             batch = mini_batch(support, self.inner_batch, step)
             return self.loss(self.predict({**params, **fixed}, batch.inputs), batch.targets)
 
-        for params in trajectory(support_loss, adapted, self.inner_rule, steps, self.order):
+        for params in trajectory(support_loss, adapted, fixed, support, self.inner_rule, steps, self.order):
             yield {**params, **fixed}
 
     def adapt(self, meta_params: Params, support: Examples) -> Params:

@@ -1,0 +1,94 @@
+"""What one task costs: counted on the task itself, for the engine to choose by."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from headstart.episodes import Episodes
+from headstart.learners.base import Learner
+from headstart.params import Params
+
+
+class Work(NamedTuple):
+    """What one task's share of the meta-gradient takes.
+
+    Attributes:
+        operations: tensor operations.
+        flops: floating-point operations of matrix products and convolutions.
+        memory: bytes of all tensors made, a bound on what is held at once.
+    """
+
+    operations: int
+    flops: int
+    memory: int
+
+
+@torch.no_grad()
+def work_of_task(learner: Learner, meta_params: Params, episodes: Episodes) -> Work:
+    """The work of one task, the first of ``episodes``.
+
+    The first two inner steps are counted, and the others taken to be like the second, so that counting takes less than
+    one meta-step and less memory than the whole.
+
+    >>> import headstart as hs
+    >>> learner = hs.MAML(torch.nn.Linear(2, 3), inner_steps=1, order=1)
+    >>> examples = hs.Examples(torch.randn(4, 6, 2), torch.arange(3).repeat(4, 2))
+    >>> work_of_task(learner, learner.meta_params, hs.Episodes(examples, examples)).flops  # 4 products of 6 x 2 x 3
+    288
+    """
+    few = [_count(learner, steps, meta_params, episodes) for steps in range(1, min(learner.inner_steps, 2) + 1)]
+    if learner.inner_steps <= 2:
+        return few[-1] if few else _count(learner, 0, meta_params, episodes)
+    first, second = few
+    further = learner.inner_steps - 2
+    return Work(*(two + further * (two - one) for one, two in zip(first, second, strict=True)))
+
+
+def _count(learner: Learner, steps: int, meta_params: Params, episodes: Episodes) -> Work:
+    short = copy.copy(learner)
+    short.inner_steps = steps
+    with torch.random.fork_rng([]), FlopCounterMode(display=False) as flops, _Ledger() as ledger:
+        short.task_gradient(meta_params, episodes.task(0))
+    return Work(ledger.operations, flops.get_total_flops(), ledger.bytes)
+
+
+@torch.no_grad()
+def largest_tensor(learner: Learner, meta_params: Params, episodes: Episodes) -> int:
+    """Bytes of the largest tensor that predicting one task's support or query set makes.
+
+    >>> import headstart as hs
+    >>> learner = hs.MAML(torch.nn.Linear(2, 3))
+    >>> examples = hs.Examples(torch.randn(4, 6, 2), torch.arange(3).repeat(4, 2))
+    >>> largest_tensor(learner, dict(learner.named_parameters()), hs.Episodes(examples, examples))  # 6 x 3 floats
+    72
+    """
+    with torch.random.fork_rng([]), _Ledger() as ledger:  # a random model must not notice that it was asked
+        for part in episodes:
+            if part.targets[0].numel():  # the support set of supervised training is empty
+                learner.predict(meta_params, part.inputs[0])
+    return int(ledger.largest)
+
+
+class _Ledger(TorchDispatchMode):
+    """Counts the operations while it is on, and the bytes of what they return."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations = 0
+        self.bytes = 0
+        self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        self.operations += 1
+        if isinstance(result, Tensor) and not func.is_view:
+            size = result.numel() * result.element_size()
+            self.bytes += size
+            self.largest = max(self.largest, size)
+        return result

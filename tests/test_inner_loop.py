@@ -1,0 +1,75 @@
+"""Recomputed inner loops: the same result, and memory that hardly grows with the inner steps."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import headstart as hs
+from headstart.inner_loop import recomputation
+from methods import image_episodes, largest_difference
+
+
+class Held(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive at once, and keeps the peak; views count as nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, Tensor) and not func.is_view:
+                self.grow(tensor.numel() * tensor.element_size())
+                weakref.finalize(tensor, self.grow, -tensor.numel() * tensor.element_size())
+        return result
+
+    def grow(self, size: int) -> None:
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+
+def peak(steps: int, recompute: bool) -> int:
+    learner = hs.MAML(hs.Conv4(ways=5), inner_steps=steps)
+    examples = hs.Examples(torch.rand(1, 5, 1, 28, 28), torch.arange(5)[None])
+    with Held() as held, recomputation() if recompute else nullcontext():
+        learner.meta_gradient(learner.meta_params, hs.Episodes(examples, examples))
+    return held.peak
+
+
+def test_fifty_recomputed_inner_steps_take_hardly_more_memory_than_two() -> None:
+    two = peak(2, recompute=False)
+    assert peak(4, recompute=False) > 1.5 * two
+    assert peak(50, recompute=True) < 1.5 * two
+
+
+@pytest.mark.parametrize("rule", [hs.SGD, hs.Adam])
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 10])
+def test_recomputing_changes_nothing(steps: int, rule: Any) -> None:
+    torch.manual_seed(0)
+    model = hs.MLP(64, 3, (8,), norm="batch", activation=torch.tanh)
+    learner = hs.MAML(model, inner_lr=0.05, inner_steps=steps, inner_rule=rule).double()
+    expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
+    with recomputation():
+        gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
+    assert largest_difference(gradient, expected) < 1e-12
+
+
+def test_a_learner_that_does_not_fit_in_the_memory_is_recomputed() -> None:
+    learner = hs.MAML(hs.MLP(64, 3, (8,), activation=torch.tanh), inner_steps=5).double()
+    episodes = image_episodes()
+    roomy = hs.MetaGradient(learner).plan(learner.meta_params, episodes)
+    tight = hs.MetaGradient(learner, memory=20_000).plan(learner.meta_params, episodes)
+    assert not roomy.recompute
+    assert tight.recompute
+    assert tight.chunk_size < roomy.chunk_size
+    assert "MiB" in str(tight)
+    first_order = hs.MAML(hs.MLP(64, 3, (8,)), inner_steps=5, order=1).double()
+    assert not hs.MetaGradient(first_order, memory=20_000).plan(first_order.meta_params, episodes).recompute
