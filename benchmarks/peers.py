@@ -8,7 +8,7 @@ only waits for the rows of workers. Compiling, a minute or more per setting, is 
 Run:
 
     python benchmarks/peers.py --quick                            # does it work? seconds
-    python benchmarks/peers.py --memory --out peers.json          # everything
+    python benchmarks/peers.py --twenty-way --memory --out peers.json    # everything, about two hours
     python benchmarks/peers.py --tasks 32 --inner-steps 1 --rounds 21
 
 Install the peers (what is not there is listed as "not installed"), in the root of this repository:
@@ -58,7 +58,7 @@ from peers_workers import Workers
 REFERENCE = "learn2learn"
 TOLERANCE = 1e-8
 WARM_UPS = 2
-MEMORY_STEPS = (1, 2, 5, 10)
+MEMORY_STEPS = (1, 2, 5)
 MEMORY_TASKS = 8
 
 
@@ -121,6 +121,8 @@ def seconds_in_turn(runs: dict[str, Callable[[], Params]], rounds: int) -> dict[
     """Each row's times, in rounds in which every row has one turn."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(WARM_UPS + rounds):
+        if turn == WARM_UPS:
+            gc.freeze()  # compilers leave millions of objects, which would be gone through again before every row
         for name, run in runs.items():
             gc.collect()  # no row pays for the garbage of the row before it
             start = time.perf_counter()
@@ -133,6 +135,7 @@ def seconds_in_turn(runs: dict[str, Callable[[], Params]], rounds: int) -> dict[
 def measure(setting: Setting, rounds: int) -> dict[str, Any]:
     """The times of all rows in one setting, with their medians, minima and speeds relative to the reference."""
     reasons = {name: obstacle(name, setting.order) for name in NAMES}
+    reasons |= {name: "fewer tasks" for name, workers in WORKERS.items() if workers > setting.tasks}
     seconds = seconds_in_turn({name: row_of(name, setting) for name in NAMES if reasons[name] is None}, rounds)
     reference = REFERENCE if REFERENCE in seconds else ORACLE
     base = statistics.median(seconds[reference])
@@ -180,7 +183,7 @@ def settings_of(arguments: argparse.Namespace) -> list[Setting]:
     """The grid, and the setting of the published 20-way runs."""
     grid = itertools.product(arguments.orders, arguments.inner_steps, arguments.tasks)
     settings = [Setting(arguments.ways, tasks, steps, order) for order, steps, tasks in grid]
-    if not arguments.quick:
+    if arguments.twenty_way:
         settings += [Setting(ways=20, tasks=16, inner_steps=5, order=order) for order in arguments.orders]
     return settings
 
@@ -222,10 +225,11 @@ def save(report: dict[str, Any], out: Path | None) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="2 tasks, 1 inner step, 1 round: does everything run?")
-    parser.add_argument("--tasks", type=int, nargs="+", default=[1, 8, 32, 128])
+    parser.add_argument("--tasks", type=int, nargs="*", default=[1, 8, 32, 128])
     parser.add_argument("--inner-steps", type=int, nargs="+", default=[1, 5, 10])
     parser.add_argument("--orders", type=int, nargs="+", default=[2, 1], choices=[1, 2])
     parser.add_argument("--ways", type=int, default=5)
+    parser.add_argument("--twenty-way", action="store_true", help="20-way with 16 tasks and 5 inner steps as well")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2, help="threads of every row but the workers' own")
     parser.add_argument("--out", type=Path, help="JSON file for the machine's facts and all the times")

@@ -34,7 +34,7 @@ def test_what_is_compiled_is_the_eager_meta_gradient(learner: str, model: str, o
         gradient, metrics = run(dict(subject.named_parameters()), episodes)
         assert largest_difference(gradient, oracle) < 1e-10
         assert largest_difference(metrics, expected) < 1e-6
-    assert len(run._compiled[True].programs) == 1
+    assert is_compiled(run)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,7 @@ def test_the_compiled_program_gives_the_same_without_recompiling(learner: str, m
             with torch.no_grad():
                 for parameter in subject.parameters():
                     parameter.mul_(0.9)
-    program = next(iter(run._compiled[True].programs.values()))
-    assert program is not run._compiled[True].function, "compiled, not fallen back"
+    assert is_compiled(run)
 
 
 def test_buffers_are_not_frozen_into_the_program(only_traced: None) -> None:
@@ -67,6 +66,48 @@ def test_buffers_are_not_frozen_into_the_program(only_traced: None) -> None:
     after, _ = run(subject.meta_params, episodes)
     assert largest_difference(after, before) > 1e-4
     assert largest_difference(after, subject.meta_gradient(subject.meta_params, episodes)[0]) < 1e-10
+    assert is_compiled(run)
+
+
+def test_a_learner_that_was_changed_is_compiled_anew(only_traced: None) -> None:
+    subject = built("MAML", "MLP-none")
+    run = hs.MetaGradient(subject, compile=True)
+    episodes = image_episodes()
+
+    def check() -> None:
+        expected, _ = subject.meta_gradient(subject.meta_params, episodes)
+        assert largest_difference(run(subject.meta_params, episodes)[0], expected) < 1e-10
+
+    check()
+    subject.inner_steps = 1
+    check()
+    subject.inner_rule = hs.SGD(0.01)
+    check()
+    subject.order = 1
+    check()
+    next(subject.parameters()).requires_grad_(False)
+    check()
+
+
+def test_products_in_bfloat16_are_rounded_and_nothing_else_is(only_traced: None) -> None:
+    subject = built("MAML", "Conv4-batch").float()
+    episodes = hs.Episodes(*(hs.Examples(part.inputs.float(), part.targets) for part in image_episodes()))
+    exact, _ = subject.meta_gradient(subject.meta_params, episodes)
+    scale = max(value.abs().max() for value in exact.values())
+    for compiled in (False, True):
+        run = hs.MetaGradient(subject, precision="bfloat16", compile=compiled)
+        rounded, _ = run(subject.meta_params, episodes)
+        assert all(value.dtype == torch.float32 for value in rounded.values())
+        assert 1e-5 * scale < largest_difference(rounded, exact) < 0.25 * scale  # two steps of a tiny net enlarge 2^-8
+        again, _ = hs.MetaGradient(subject, compile=compiled)(subject.meta_params, episodes)
+        assert largest_difference(again, exact) < 1e-4 * scale, "the setting is put back"
+
+
+def is_compiled(run: hs.MetaGradient) -> bool:
+    """Whether there is one program, of one shape, and it is not the function itself, fallen back upon."""
+    (compiled,) = run._compiled.values()
+    (program,) = compiled.programs.values()
+    return program is not compiled.function
 
 
 class WithDropout(nn.Module):

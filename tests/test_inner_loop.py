@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import headstart as hs
@@ -62,6 +62,54 @@ def test_recomputing_changes_nothing(steps: int, rule: Any) -> None:
     assert largest_difference(gradient, expected) < 1e-12
 
 
+def test_dropout_is_recomputed_with_the_same_masks() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 3))
+    learner = hs.MAML(model, inner_lr=0.3, inner_steps=5).double()
+    gradients = []
+    for context in (nullcontext(), recomputation()):
+        torch.manual_seed(1)
+        with context:
+            gradients.append(learner.meta_gradient(learner.meta_params, image_episodes())[0])
+    assert max(value.abs().max() for value in gradients[0].values()) > 1e-2
+    assert largest_difference(*gradients) < 1e-12
+
+
+def test_every_point_of_a_recomputed_trajectory_can_be_judged() -> None:
+    class EveryStep(hs.MAML):
+        """The mean of the query losses after every inner step."""
+
+        def outcome(self, meta_params: dict[str, Tensor], episode: hs.Episodes) -> tuple[Tensor, Tensor]:
+            points = self.adaptation(meta_params, episode.support, self.inner_steps)
+            losses, predictions = zip(*(self.judge(point, episode.query) for point in points), strict=True)
+            assert len(losses) == self.inner_steps + 1
+            return torch.stack(losses).mean(), predictions[-1]
+
+    learner = EveryStep(hs.MLP(64, 3, (8,), activation=torch.tanh), inner_lr=0.3, inner_steps=4).double()
+    expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
+    with recomputation():
+        gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
+    assert largest_difference(gradient, expected) < 1e-12
+
+
+def test_integers_among_the_parameters_stay_as_they_are() -> None:
+    class Reordered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.order = nn.Parameter(torch.randperm(64), requires_grad=False)
+            self.head = nn.Linear(64, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            logits: Tensor = self.head(inputs.flatten(1)[:, self.order])
+            return logits
+
+    learner = hs.MAML(Reordered(), inner_lr=0.3, inner_steps=3).double()
+    expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
+    with recomputation():
+        gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
+    assert largest_difference(gradient, expected) < 1e-12
+
+
 def test_a_learner_that_does_not_fit_in_the_memory_is_recomputed() -> None:
     learner = hs.MAML(hs.MLP(64, 3, (8,), activation=torch.tanh), inner_steps=5).double()
     episodes = image_episodes()
@@ -71,5 +119,6 @@ def test_a_learner_that_does_not_fit_in_the_memory_is_recomputed() -> None:
     assert tight.recompute
     assert tight.chunk_size < roomy.chunk_size
     assert "MiB" in str(tight)
+    assert not hs.MetaGradient(learner, compile=True, memory=20_000).plan(learner.meta_params, episodes).recompute
     first_order = hs.MAML(hs.MLP(64, 3, (8,)), inner_steps=5, order=1).double()
     assert not hs.MetaGradient(first_order, memory=20_000).plan(first_order.meta_params, episodes).recompute

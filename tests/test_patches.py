@@ -112,6 +112,11 @@ def test_the_context_replaces_the_convolutions_of_any_module(
     assert len(seen) == 1
 
 
+def test_a_kernel_larger_than_the_image_is_refused_as_by_the_native_convolution() -> None:
+    with pytest.raises(RuntimeError, match="ernel size can't be greater"):
+        convolve(random(1, 1, 2, 2), random(1, 1, 3, 3))
+
+
 def test_patches_that_are_too_large_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     images, weight = random(2, 3, 6, 6), random(4, 3, 3, 3, seed=1)
     size = 2 * 4 * 4 * 27 * 8

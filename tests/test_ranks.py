@@ -91,6 +91,10 @@ def results(folder: Path) -> dict[str, Any]:
         engine = built(learner, model)
         run = hs.MetaGradient(engine, execution="chunks", chunk_size=2)
         gradients[learner] = run(engine.meta_params, image_episodes(TASKS))
+    engine = built("MAML", "MLP-none")
+    compiled = hs.MetaGradient(engine, compile=True)
+    for tasks in (TASKS, TASKS + 1, TASKS):  # parts that differ from rank to rank, and that are new to only one of them
+        gradients[f"compiled, {tasks} tasks"] = compiled(engine.meta_params, image_episodes(tasks))
     straight, weights = trained(folder / "straight")
     stopped, _ = trained(folder / "stopped", tasks=DoubleSinusoids(4, stop_on_the_last_rank))
     resumed, resumed_weights = trained(folder / "stopped")

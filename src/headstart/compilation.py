@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -17,6 +18,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
 
 from headstart.patches import ConvolutionsOverPatches
+from headstart.randomness import random_numbers_from, random_state
 
 logger = logging.getLogger(__name__)
 ON_CPU: dict[str, Any] = {"cpp_wrapper": True}
@@ -30,8 +32,8 @@ class Compiled:
     """``function(*arguments)`` compiled whole, once for every shape that it is called with.
 
     The function is traced as it stands, with ``vmap`` and both orders of ``grad`` resolved into plain tensor operations
-    and convolutions taken over patches; the resulting graph is compiled without a break. What is not a tensor counts as
-    a constant of the trace. What was compiled is kept on disk (``TORCHINDUCTOR_CACHE_DIR``, otherwise under
+    and convolutions taken over patches; the resulting graph is compiled without a break. What the function reads but
+    is not given counts as a constant. What was compiled is kept on disk (``TORCHINDUCTOR_CACHE_DIR``, otherwise under
     ``$XDG_CACHE_HOME`` or ``~/.cache``), so that the next run starts in seconds. Where compiling fails, the log says
     why in one line, and the function runs as it is.
 
@@ -46,7 +48,6 @@ class Compiled:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.programs: dict[tuple[object, ...], Callable[..., Any]] = {}
-        use_cache()
 
     @torch.no_grad()
     def __call__(self, *arguments: Any) -> Any:
@@ -62,14 +63,14 @@ class Compiled:
 
     def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         started = time.perf_counter()
-        gpus = {tensor.device for tensor in tree_leaves(arguments) if tensor.device.type == "cuda"}
+        drawn = random_state(tree_leaves(arguments))
         try:
-            with torch.random.fork_rng(gpus), warnings.catch_warnings():
+            with random_numbers_from(drawn), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's own deprecations are not the user's business
                 with ConvolutionsOverPatches():
                     graph = make_fx(lambda *inputs: self.function(*inputs))(*arguments)
                 program: Callable[..., Any] = torch.compile(
-                    graph, fullgraph=True, dynamic=False, options=ON_GPU if gpus else ON_CPU
+                    graph, fullgraph=True, dynamic=False, options=ON_GPU if len(drawn) > 1 else ON_CPU
                 )
                 program(*arguments)
         except Exception as error:  # the compiler's errors have no common base
@@ -91,6 +92,11 @@ def reason(error: Exception) -> str:
 
 
 def use_cache() -> None:
-    """Names the folder that compiled programs are kept in, unless the user has named one."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headstart" / "compiled"
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
+    """Names the folder that compiled programs are kept in, unless that is done or there is no place to write to."""
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
+    with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headstart" / "compiled"
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)

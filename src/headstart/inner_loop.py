@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.func import grad
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from headstart.episodes import Examples
 from headstart.params import Params
+from headstart.randomness import random_numbers_from, random_state
 from headstart.update_rules.base import UpdateRule
 
 Loss = Callable[[Params, Params, Examples, int], Tensor]
+Run = Callable[..., tuple[Tensor, ...]]
 Moving = tuple[Params, Params, Params]
 """What a derivative may be taken by: the adapting parameters, the rule's state, and the parameters that stay fixed."""
 _recompute: ContextVar[bool] = ContextVar("recompute", default=False)
@@ -30,8 +32,8 @@ def recomputation() -> Iterator[None]:
     """A context in which exact inner loops keep little of what they compute, and compute it again for the derivative.
 
     Of ``steps`` inner updates about ``2 sqrt(steps)`` parameters are kept, and the activations of one: the memory
-    hardly grows with ``steps``, and every update is computed three times instead of once. The result is the same. It
-    has no further derivative.
+    hardly grows with ``steps``, and every update is computed three times instead of once. The result is the same, for
+    models with dropout too; it has no further derivative.
 
     Source: Chen et al. (2016), "Training deep nets with sublinear memory cost", section 4.
     """
@@ -43,13 +45,22 @@ def recomputation() -> Iterator[None]:
 
 
 def trajectory(
-    loss: Loss, params: Params, fixed: Params, support: Examples, rule: UpdateRule, steps: int, order: int
+    loss: Loss,
+    params: Params,
+    fixed: Params,
+    support: Examples,
+    rule: UpdateRule,
+    steps: int,
+    order: int,
+    every: bool = True,
 ) -> Iterator[Params]:
-    """``params_(k+1) = rule(params_k, grad loss(params_k, fixed, support, k))``: yields all of them, 0 to ``steps``.
+    """``params_(k+1) = rule(params_k, grad loss(params_k, fixed, support, k))``: yields all of them, 0 to ``steps``, or
+    without ``every`` perhaps the end only.
 
     With ``order=2`` every step can be differentiated with respect to ``params`` and ``fixed``; with ``order=1`` the
     gradients count as constants there, so that ``d params_k / d params`` is the identity for a plain gradient step.
-    Within ``recomputation()`` an exact trajectory yields its end only.
+    What is differentiated by must be in ``params`` or ``fixed``: of what ``loss`` or ``rule`` capture, recomputation
+    would lose the derivative.
 
     Source: Finn, Abbeel and Levine (2017), section 2.2, and 5.2 for the first-order form.
 
@@ -72,16 +83,16 @@ def trajectory(
         return params, state
 
     state = rule.initial_state(params)
-    if order == 2 and _recompute.get():
-        length = math.isqrt(max(steps - 1, 0)) + 1
-        for first in range(0, steps, length):
-            part = partial(segment, first=first, last=min(first + length, steps))
-            params, state = recomputed(part, (params, state, fixed), support)
-        yield params
-        return
     yield params
-    for step in range(steps):
-        params, state = advance((params, state, fixed), support, step)
+    again = order == 2 and _recompute.get()
+    length = 1 if every or not again else math.isqrt(max(steps - 1, 0)) + 1
+    for first in range(0, steps, length):
+        moving = (params, state, fixed)
+        if again:
+            part = partial(segment, first=first, last=min(first + length, steps))
+            params, state = recomputed(part, moving, support)
+        else:
+            params, state = advance(moving, support, first)
         yield params
 
 
@@ -90,26 +101,32 @@ def recomputed(function: Callable[[Any, Any], Any], moving: Any, constant: Any) 
 
     Args:
         function: differentiable in ``moving``; both arguments and the result are nested containers of tensors.
-        moving: floating-point tensors, what is differentiated by.
+        moving: what is differentiated by; of its tensors, those that are not floating-point get no gradient.
         constant: tensors that get no gradient.
 
     >>> twice_sine = lambda x: recomputed(lambda moving, factor: factor * moving.sin(), x, torch.tensor(2.0))
     >>> grad(twice_sine)(torch.tensor(0.0))
     tensor(2.)
     """
-    leaves, structure = tree_flatten(moving)
-    others, other_structure = tree_flatten(constant)
-    shape: list[Any] = []
+    leaves, structure = tree_flatten((moving, constant))
+    varied = [place for place, leaf in enumerate(tree_leaves(moving)) if leaf.is_floating_point()]
+    order = [*varied, *(place for place in range(len(leaves)) if place not in varied)]
+    drawn = random_state(leaves)
+    result_structure: list[Any] = []
 
-    def flat(*tensors: Tensor) -> tuple[Tensor, ...]:
-        inputs = tree_unflatten(list(tensors[: len(leaves)]), structure)
-        result = function(inputs, tree_unflatten(list(tensors[len(leaves) :]), other_structure))
-        outputs, spec = tree_flatten(result)
-        shape[:] = [spec]
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        in_place = [tensor for _, tensor in sorted(zip(order, tensors, strict=True), key=lambda pair: pair[0])]
+        outputs, spec = tree_flatten(function(*tree_unflatten(in_place, structure)))
+        result_structure[:] = [spec]
         return tuple(outputs)
 
-    outputs = _Recomputed.apply(flat, len(leaves), *leaves, *others)  # type: ignore[no-untyped-call]
-    return tree_unflatten(list(outputs), shape[0])
+    def run_again(*tensors: Tensor) -> tuple[Tensor, ...]:
+        with random_numbers_from(drawn):
+            return run(*tensors)
+
+    arguments = [leaves[place] for place in order]
+    outputs = _Recomputed.apply(run, run_again, len(varied), *arguments)  # type: ignore[no-untyped-call]
+    return tree_unflatten(list(outputs), result_structure[0])
 
 
 class _Recomputed(Function):
@@ -118,26 +135,26 @@ class _Recomputed(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(flat: Callable[..., tuple[Tensor, ...]], moving: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return flat(*tensors)
+    def forward(run: Run, run_again: Run, varied: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return run(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.flat, ctx.moving, *tensors = inputs
+        _, ctx.run_again, ctx.varied, *tensors = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        moving, constant = ctx.saved_tensors[: ctx.moving], ctx.saved_tensors[ctx.moving :]
+        varied, others = ctx.saved_tensors[: ctx.varied], ctx.saved_tensors[ctx.varied :]
 
         def along_cotangents(*tensors: Tensor) -> Tensor:  # its gradient is the vector-Jacobian product
-            outputs = ctx.flat(*tensors, *constant)
-            return sum(((output * along).sum() for output, along in zip(outputs, cotangents, strict=True)), zero)
+            pairs = zip(ctx.run_again(*tensors, *others), cotangents, strict=True)
+            products = [(output * along).sum() for output, along in pairs if output.is_floating_point()]
+            return torch.stack(products).sum()
 
-        zero = cotangents[0].new_zeros(())
         with torch.no_grad():  # no graph of this derivative: it would keep what was just computed again
-            gradients = grad(along_cotangents, argnums=tuple(range(len(moving))))(*moving)
-        return None, None, *gradients, *[None] * len(constant)
+            gradients = grad(along_cotangents, argnums=tuple(range(len(varied))))(*varied)
+        return None, None, None, *gradients, *[None] * len(others)
 
 
 def mini_batch(examples: Examples, size: int | None, step: int) -> Examples:

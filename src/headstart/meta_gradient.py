@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from headstart import ranks
-from headstart.compilation import Compiled
+from headstart.compilation import Compiled, use_cache
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError
 from headstart.inner_loop import recomputation
@@ -16,6 +16,7 @@ from headstart.learners.base import Learner, Metrics, metrics_of
 from headstart.params import Params, add, scale
 from headstart.planning import Choices, Execution, Plan, choose_plan
 from headstart.precision import Precision, precision_of_products
+from headstart.work import undrawn
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +28,16 @@ class MetaGradient:
     (``loop``, without ``vmap``), all at once (``vmap``) or so many at a time (``chunks``); a chunk is run eagerly or
     compiled whole; and exact inner loops may be recomputed instead of kept. Where the program runs in several processes
     (``torchrun``, or ``headstart train --workers``), each of them takes its part of the tasks, and one all-reduce adds
-    up their meta-gradients. All forms give the mean over the tasks and differ by rounding only.
+    up their meta-gradients. All forms give the mean over the tasks and differ by rounding only, and by the random
+    numbers that a model with dropout draws.
 
     Args:
         learner: what is run.
         execution: ``"auto"``, ``"loop"``, ``"vmap"`` or ``"chunks"``.
         chunk_size: tasks per chunk; goes with ``"chunks"`` only, which without it chooses the size as ``auto`` does.
         compile: whether to compile; ``None`` compiles if ``meta_steps`` are so many that it pays.
-        recompute: whether to recompute inner loops; ``None`` does it if one task would not fit in ``memory``.
+        recompute: whether to recompute inner loops; ``None`` does it if one task would not fit in ``memory``, but not
+            for ``loop``, nor if ``compile`` is forced.
         memory: bytes that this process may hold; half of the machine's if ``None``.
         precision: of matrix products and convolutions: ``"float32"``, or the faster and less exact ``"tf32"`` (GPUs)
             and ``"bfloat16"``.
@@ -66,8 +69,8 @@ class MetaGradient:
     ) -> None:
         self.learner = learner
         self.choices = Choices(execution, chunk_size, compile, recompute, memory, precision, meta_steps)
-        self._plans: dict[tuple[torch.Size, ...], Plan] = {}
-        self._compiled = {mode: Compiled(self._eager) for mode in (True, False)}
+        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._compiled: dict[tuple[object, ...], Compiled] = {}
 
     @torch.no_grad()
     def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
@@ -81,8 +84,8 @@ class MetaGradient:
         if tasks == 0:
             raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
         part = ranks.share(episodes)
-        plan = self.plan(meta_params, part)
-        with recomputation() if plan.recompute else nullcontext():
+        plan = self.plan(meta_params, episodes)
+        with recomputation() if plan.recompute else nullcontext(), self._precision(episodes, compiled=plan.compile):
             gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan)
         weight = len(part.query.targets) / tasks
         if weight == 1:
@@ -90,20 +93,38 @@ class MetaGradient:
         return ranks.sum_over_ranks(scale(gradient, weight), scale(metrics, weight))
 
     def plan(self, meta_params: Params, episodes: Episodes) -> Plan:
-        """How these tasks, this process's part of a batch, are run; chosen once for every shape of them.
+        """How a batch of tasks is run, chosen once for every shape of it; rank 0 chooses for all.
 
         Raises:
             BadInputError: their targets do not fit the model's outputs.
         """
-        shapes = tuple(tensor.shape for part in episodes for tensor in part)
-        if shapes not in self._plans:
+        tensors = [tensor for part in episodes for tensor in part]
+        batch = (*((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors), *self._learner_as_it_is())
+        if batch not in self._plans:
             check_targets(self.learner, meta_params, episodes)
-            self._plans[shapes] = plan = choose_plan(self.learner, meta_params, episodes, self.choices)
+            part = ranks.share(episodes)
+            if self.choices.compile is not False:
+                use_cache()
+            chosen = ranks.from_first(lambda: choose_plan(self.learner, meta_params, part, self.choices))
+            self._plans[batch] = chosen
             processes = f" in each of {ranks.count()} processes" if ranks.count() > 1 else ""
-            logger.info("meta-gradient of %d tasks%s: %s", len(episodes.query.targets), processes, plan)
-            if plan.compile and ranks.count() > 1:  # the others then find what rank 0 has compiled on the disk
-                ranks.from_first(lambda: self._prepare(meta_params, slice_tasks(episodes, 0, plan.chunk_size)))
-        return self._plans[shapes]
+            logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, chosen)
+            if chosen.compile and ranks.count() > 1:  # what rank 0 compiles the others then find on the disk
+                ranks.from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, chosen.chunk_size)))
+        return self._plans[batch]
+
+    def _learner_as_it_is(self) -> tuple[object, ...]:
+        """What a program or a plan is of, apart from shapes."""
+        learner = self.learner
+        modes = tuple(module.training for module in learner.modules())
+        return (
+            learner.inner_steps,
+            learner.inner_rule,
+            learner.order,
+            learner.loss,
+            frozenset(learner.trained_names),
+            modes,
+        )
 
     def _chunks(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
         tasks = len(episodes.query.targets)
@@ -111,7 +132,7 @@ class MetaGradient:
         metrics: Metrics = {}
         for start in range(0, tasks, plan.chunk_size):
             chunk = slice_tasks(episodes, start, min(start + plan.chunk_size, tasks))
-            of_chunk = (self._call_compiled if plan.compile else self._eager)(meta_params, chunk)
+            of_chunk = (self._call_compiled if plan.compile else self.learner.meta_gradient)(meta_params, chunk)
             share = len(chunk.query.targets) / tasks
             if share == 1:
                 return of_chunk
@@ -120,17 +141,23 @@ class MetaGradient:
             metrics = add(metrics, chunk_metrics) if metrics else chunk_metrics
         return gradient, metrics
 
-    def _eager(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        with precision_of_products(self.choices.precision, episodes.query.targets.device):
+    def _precision(self, episodes: Episodes, compiled: bool = False) -> AbstractContextManager[None]:
+        """The precision of products; in a compiled program the rounding to bfloat16 is part of the program."""
+        precision = self.choices.precision
+        outside = "float32" if compiled and precision == "bfloat16" else precision
+        return precision_of_products(outside, episodes.query.targets.device)
+
+    def _traced(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        with self._precision(episodes):
             return self.learner.meta_gradient(meta_params, episodes)
 
     def _prepare(self, meta_params: Params, episodes: Episodes) -> None:
-        with torch.random.fork_rng([]):
+        with undrawn(episodes), self._precision(episodes, compiled=True):
             self._call_compiled(meta_params, episodes)
 
     def _call_compiled(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
         """Buffers are arguments too: as constants of the program they could never change."""
-        program = self._compiled[self.learner.training]  # whether there is dropout is part of the program
+        program = self._compiled.setdefault(self._learner_as_it_is(), Compiled(self._traced))
         gradient, metrics = program({**dict(self.learner.named_buffers()), **meta_params}, episodes)
         return {name: gradient[name] for name in meta_params}, metrics
 
@@ -139,9 +166,7 @@ class MetaGradient:
         losses, predictions = [], []
         tasks = len(episodes.query.targets)
         for task in range(tasks):
-            with precision_of_products(self.choices.precision, episodes.query.targets.device):
-                outcome = self.learner.task_gradient(meta_params, episodes.task(task))
-            task_gradient, task_loss, task_predictions = outcome
+            task_gradient, task_loss, task_predictions = self.learner.task_gradient(meta_params, episodes.task(task))
             gradient |= {name: gradient[name] + value / tasks for name, value in task_gradient.items()}
             losses.append(task_loss)
             predictions.append(task_predictions)
@@ -164,7 +189,7 @@ def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> 
     """
     if episodes.query.targets.is_floating_point():
         return
-    with torch.random.fork_rng([]):
+    with undrawn(episodes):
         outputs = learner.predict(meta_params, episodes.query.inputs[0]).shape[-1]
     classes = int(episodes.query.targets.max()) + 1
     if classes > outputs:

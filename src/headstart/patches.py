@@ -143,7 +143,7 @@ def convolve(
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     window = Window(pair(weight.shape[2:]), pair(stride), pair(padding))
     down, across = window.outputs(*input.shape[2:])
-    if len(input) * down * across * weight[0].numel() * input.element_size() > LARGEST_PATCHES:
+    if min(down, across) < 1 or len(input) * down * across * weight[0].numel() * input.element_size() > LARGEST_PATCHES:
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     patches = _Gather.apply(input.permute(0, 2, 3, 1), window)  # type: ignore[no-untyped-call]
     by_patch = weight.permute(0, 2, 3, 1).flatten(1)

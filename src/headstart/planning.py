@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import torch
 
 from headstart import ranks
+from headstart.environment import local_count
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
@@ -118,7 +119,7 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
         return Plan(True, 1, False, bool(choices.recompute), "as told")
     work = work_of_task(learner, meta_params, episodes)
     memory = choices.memory or memory_at_hand(episodes.query.inputs.device)
-    exact = learner.order == 2 and learner.inner_steps > 1
+    exact = learner.order == 2 and learner.inner_steps > 1 and not choices.compile
     recompute = bool(choices.recompute) if choices.recompute is not None else exact and work.memory > memory
     held = 2 * work.memory // learner.inner_steps if recompute and learner.inner_steps else work.memory
     fitting = max(1, memory // max(1, held)) if learner.order == 2 else tasks
@@ -127,7 +128,7 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
         compiled, why = False, f"one task would hold up to {work.memory / MIB:,.0f} MiB"
     fastest = tasks_per_chunk(learner, meta_params, episodes, compiled)
     size = {"vmap": tasks, "chunks": choices.chunk_size}.get(choices.execution) or min(fastest, fitting)
-    if compiled and choices.execution == "auto":  # one program for all chunks
+    if compiled and choices.execution != "vmap" and not choices.chunk_size:  # one program for all chunks
         size = max(divisor for divisor in range(1, size + 1) if tasks % divisor == 0)
     return Plan(False, size, compiled, recompute, why)
 
@@ -138,6 +139,7 @@ def _compile(work: Work, tasks: int, choices: Choices) -> tuple[bool, str]:
         return bool(choices.compile), "as told" if choices.compile is not None else "the length of the run is not known"
     if work.operations > MOST_OPERATIONS:
         return False, f"{work.operations:,} operations are too many to compile in one piece"
+    tasks *= ranks.count()  # the other processes have the rest of the batch
     eager = work.operations * SECONDS_PER_OPERATION + tasks * work.flops * SECONDS_PER_FLOP
     earned = choices.meta_steps * eager / 2 > work.operations * SECONDS_TO_COMPILE
     return earned, f"{choices.meta_steps:,} meta-steps {'earn' if earned else 'do not earn'} compiling back"
@@ -170,4 +172,4 @@ def memory_at_hand(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory) // 2
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 8 * 2**30
-    return physical // 2 // ranks.count()
+    return physical // 2 // local_count()

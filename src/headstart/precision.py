@@ -16,24 +16,19 @@ def precision_of_products(precision: Precision, device: torch.device) -> Iterato
     """A context in which float32 matrix products and convolutions on ``device`` are taken in ``precision``.
 
     ``tf32`` rounds their factors to 10 bits after the point, on NVIDIA GPUs since Ampere; ``bfloat16`` rounds factors
-    and results to 7, on any device. Everything else, normalization and losses among it, stays in float32.
+    and results to 7, on any device. headstart's normalization and the losses stay in float32.
 
     >>> ones = torch.ones(1, 1)
     >>> with precision_of_products("bfloat16", torch.device("cpu")):
     ...     (ones * 1.001) @ ones
     tensor([[1.]], dtype=torch.bfloat16)
     """
-    if precision == "bfloat16":
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
             yield
-    elif precision == "tf32":
-        before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = True
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before[0])
-            torch.backends.cudnn.allow_tf32 = before[1]
-    else:
-        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]

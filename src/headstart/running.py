@@ -45,8 +45,10 @@ def run_command(command: Config | Resume | Evaluate | DataCommand, argv: list[st
         with process_group():
             trained, judged = settings(command)
             check(judged)
-            workers = count() if launched() else workers_to_use(judged)
-            check_share(workers, judged.test_tasks if isinstance(command, Evaluate) else judged.meta_batch)
+            judging = isinstance(command, Evaluate)
+            chosen = (judged.workers or 1) if judging else workers_to_use(judged)
+            workers = count() if launched() else chosen
+            check_share(workers, judged.test_tasks if judging else judged.meta_batch)
             if launched() or workers == 1:
                 return evaluate_run(command, trained, judged) if isinstance(command, Evaluate) else train(judged)
     except RankLostError:

@@ -33,8 +33,8 @@ from headstart.training_state import (
 from headstart.validation import Validation, validate
 
 STEPS_AHEAD = 20
-"""Meta-steps that an accelerator may be behind: it is waited for when something is saved, validated or shown, and only
-then is it seen whether all is finite. What is not finite stays so, hence nothing is missed."""
+"""Meta-steps that an accelerator may be behind. It is waited for when something is saved, validated or shown, and only
+then is it seen whether all is finite: the sentence may then name a later meta-step than the first bad one."""
 
 
 def train(
@@ -80,7 +80,8 @@ def train(
     Raises:
         BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
         RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
-            checkpoint is intact. Or another rank is gone; a checkpoint of the last complete meta-step is saved.
+            checkpoint is intact. Or another rank is gone; if it went within a meta-step, a checkpoint of the last
+            complete one is saved.
 
     Source: Finn, Abbeel and Levine (2017), algorithm 2.
 
@@ -139,10 +140,10 @@ def train(
                 schedule.step()
             state.meta_step += 1
             state.seconds = time.perf_counter() - started
-            record: dict[str, Any] = {name: value.item() for name, value in metrics.items()} if waited else {**metrics}
-            state.log.append({"meta_step": state.meta_step, **record, "seconds": round(state.seconds, 3)})
+            state.log.append({"meta_step": state.meta_step, **metrics, "seconds": round(state.seconds, 3)})
             if waited:
-                progress.update(state.meta_step, record)
+                read_back(state.log[-STEPS_AHEAD:])
+                progress.update(state.meta_step, {name: state.log[-1][name] for name in metrics})
 
             if validation and validating:
                 result = validate(learner, validation, seed, meta_gradient.choices.execution, state, run)
@@ -163,6 +164,12 @@ def meta_update(outer: Optimizer, meta_params: Params, gradient: Params) -> None
     for name, parameter in meta_params.items():
         parameter.grad = gradient[name]
     outer.step()
+
+
+def read_back(records: list[dict[str, Any]]) -> None:
+    """Puts numbers in the place of the scalar tensors of ``records``, which have perhaps only now been computed."""
+    for record in records:
+        record |= {name: value.item() for name, value in record.items() if isinstance(value, Tensor)}
 
 
 def check_finite(what: str, values: Params, state: TrainingState, run: RunFolder | None) -> None:

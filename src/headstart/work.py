@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from headstart.episodes import Episodes
 from headstart.learners.base import Learner
 from headstart.params import Params
+from headstart.randomness import random_numbers_from, random_state
 
 
 class Work(NamedTuple):
@@ -53,7 +55,7 @@ def work_of_task(learner: Learner, meta_params: Params, episodes: Episodes) -> W
 def _count(learner: Learner, steps: int, meta_params: Params, episodes: Episodes) -> Work:
     short = copy.copy(learner)
     short.inner_steps = steps
-    with torch.random.fork_rng([]), FlopCounterMode(display=False) as flops, _Ledger() as ledger:
+    with undrawn(episodes), FlopCounterMode(display=False) as flops, _Ledger() as ledger:
         short.task_gradient(meta_params, episodes.task(0))
     return Work(ledger.operations, flops.get_total_flops(), ledger.bytes)
 
@@ -68,11 +70,17 @@ def largest_tensor(learner: Learner, meta_params: Params, episodes: Episodes) ->
     >>> largest_tensor(learner, dict(learner.named_parameters()), hs.Episodes(examples, examples))  # 6 x 3 floats
     72
     """
-    with torch.random.fork_rng([]), _Ledger() as ledger:  # a random model must not notice that it was asked
+    with undrawn(episodes), _Ledger() as ledger:
         for part in episodes:
             if part.targets[0].numel():  # the support set of supervised training is empty
                 learner.predict(meta_params, part.inputs[0])
     return int(ledger.largest)
+
+
+def undrawn(episodes: Episodes) -> AbstractContextManager[None]:
+    """A context after which the random numbers drawn in it are still to come: a model with dropout must not notice that
+    it was asked something."""
+    return random_numbers_from(random_state([episodes.query.targets]))
 
 
 class _Ledger(TorchDispatchMode):

@@ -108,20 +108,21 @@ class Learner(nn.Module, ABC):
         predictions: Tensor = functional_call(self, task_params, (inputs,))
         return predictions
 
-    def adaptation(self, meta_params: Params, support: Examples, steps: int) -> Iterator[Params]:
-        """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set."""
+    def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
+        """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set; if not ``every`` one is
+        wanted, those between the first and the last may be left out, which takes less memory if they are recomputed."""
         adapted, fixed = split(meta_params, self.adapted_names)
 
         def support_loss(params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
             batch = mini_batch(support, self.inner_batch, step)
             return self.loss(self.predict({**params, **fixed}, batch.inputs), batch.targets)
 
-        for params in trajectory(support_loss, adapted, fixed, support, self.inner_rule, steps, self.order):
+        for params in trajectory(support_loss, adapted, fixed, support, self.inner_rule, steps, self.order, every):
             yield {**params, **fixed}
 
     def adapt(self, meta_params: Params, support: Examples) -> Params:
         """*F* picks *f*: the task's parameters after ``inner_steps`` inner updates."""
-        *_, task_params = self.adaptation(meta_params, support, self.inner_steps)
+        *_, task_params = self.adaptation(meta_params, support, self.inner_steps, every=False)
         return task_params
 
     def judge(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensor]:

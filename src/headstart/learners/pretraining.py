@@ -94,9 +94,9 @@ class ClassifierPretraining(Learner):
         """The loss of the classifier on the batch of all classes, and the predictions."""
         return self.judge(meta_params, episode.query)
 
-    def adaptation(self, meta_params: Params, support: Examples, steps: int) -> Iterator[Params]:
+    def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """As for every learner, from a head of zeros for the task's classes."""
-        return super().adaptation({**meta_params, **self.new_head(meta_params)}, support, steps)
+        return super().adaptation({**meta_params, **self.new_head(meta_params)}, support, steps, every=every)
 
     @property
     def adapted_names(self) -> set[str]:
