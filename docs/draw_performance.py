@@ -37,6 +37,7 @@ def draw_times(axes: Axes, timings: list[dict[str, Any]], order: int, inner_step
     axes.set(xscale="log", yscale="log", xlabel="tasks", title=f"order={order}, inner_steps={inner_steps}")
     axes.set_xticks([t["tasks"] for t in chosen], [str(t["tasks"]) for t in chosen], minor=False)
     axes.minorticks_off()
+    axes.set_yticks([2, 3, 5, 10, 20], ["2", "3", "5", "10", "20"])
     axes.grid(alpha=0.3)
 
 
@@ -44,11 +45,13 @@ def main() -> None:
     """One panel for every order and number of inner steps."""
     timings = json.loads(Path(sys.argv[1]).read_text())["timings"]
     panels = sorted({(-t["order"], t["inner_steps"]) for t in timings if t["ways"] == 5})
-    figure, all_axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.6), sharey=True, layout="constrained")
+    figure, (all_axes,) = plt.subplots(
+        1, len(panels), figsize=(3.6 * len(panels) + 3, 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
     for axes, (order, inner_steps) in zip(all_axes, panels, strict=True):
         draw_times(axes, timings, -order, inner_steps)
     all_axes[0].set_ylabel("ms per task")
-    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(Path(__file__).parent / "images" / "performance.png", dpi=120)
 
 
