@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from headstart import ranks
-from headstart.compilation import Compiled, use_cache
+from headstart.compilation import Compiled
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError
 from headstart.inner_loop import recomputation
@@ -103,8 +103,6 @@ class MetaGradient:
         if batch not in self._plans:
             check_targets(self.learner, meta_params, episodes)
             part = ranks.share(episodes)
-            if self.choices.compile is not False:
-                use_cache()
             chosen = ranks.from_first(lambda: choose_plan(self.learner, meta_params, part, self.choices))
             self._plans[batch] = chosen
             processes = f" in each of {ranks.count()} processes" if ranks.count() > 1 else ""

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import torch
 
 from headstart import ranks
+from headstart.compilation import use_cache
 from headstart.environment import local_count
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
@@ -117,6 +118,8 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
     tasks = len(episodes.query.targets)
     if choices.execution == "loop":
         return Plan(True, 1, False, bool(choices.recompute), "as told")
+    if choices.compile is not False:
+        use_cache()  # before anything of PyTorch's names another folder
     work = work_of_task(learner, meta_params, episodes)
     memory = choices.memory or memory_at_hand(episodes.query.inputs.device)
     exact = learner.order == 2 and learner.inner_steps > 1 and not choices.compile
