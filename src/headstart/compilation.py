@@ -9,7 +9,6 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
 
+from headstart.environment import cache_folder
 from headstart.patches import ConvolutionsOverPatches
 from headstart.randomness import random_numbers_from, random_state
 
@@ -96,7 +96,7 @@ def use_cache() -> None:
     if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
         return
     with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headstart" / "compiled"
+        cache = cache_folder() / "compiled"
         cache.mkdir(parents=True, exist_ok=True)
         if os.access(cache, os.W_OK):
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)

@@ -1,9 +1,10 @@
-"""This process: what ``torchrun`` or ``--workers`` has told it about itself, and how it keeps its memory."""
+"""This process: what ``torchrun`` or ``--workers`` has told it about itself, where it caches, how it keeps memory."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 
 TOLD = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
@@ -28,6 +29,11 @@ def local_rank() -> int:
 def local_count() -> int:
     """How many processes of the run are on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if launched() else 1
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made again: ``headstart`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headstart"
 
 
 def keep_freed_memory() -> None:

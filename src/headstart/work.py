@@ -44,10 +44,9 @@ def work_of_task(learner: Learner, meta_params: Params, episodes: Episodes) -> W
     >>> work_of_task(learner, learner.meta_params, hs.Episodes(examples, examples)).flops  # 4 products of 6 x 2 x 3
     288
     """
-    few = [_count(learner, steps, meta_params, episodes) for steps in range(1, min(learner.inner_steps, 2) + 1)]
     if learner.inner_steps <= 2:
-        return few[-1] if few else _count(learner, 0, meta_params, episodes)
-    first, second = few
+        return _count(learner, learner.inner_steps, meta_params, episodes)
+    first, second = (_count(learner, steps, meta_params, episodes) for steps in (1, 2))
     further = learner.inner_steps - 2
     return Work(*(two + further * (two - one) for one, two in zip(first, second, strict=True)))
 

@@ -20,6 +20,7 @@ from headstart.datasets.download import download
 from headstart.datasets.image_classes import ImageClasses
 from headstart.datasets.omniglot_alphabets import BACKGROUND_ALPHABETS, EVALUATION_ALPHABETS, class_names
 from headstart.datasets.omniglot_source import DRAWINGS, PARTS, SIDE, archives_digest, read_drawings
+from headstart.environment import cache_folder
 from headstart.errors import BadInputError, RunStoppedError
 
 __all__ = ["BACKGROUND_ALPHABETS", "CLASS_NAMES", "EVALUATION_ALPHABETS", "load_omniglot"]
@@ -78,7 +79,7 @@ def load_omniglot(
         raise BadInputError(f"Omniglot has no size {size!r}: choose a whole number of pixels from 1 to {SIDE}.")
     if resize not in _RESIZE:
         raise BadInputError(f"There is no resize {resize!r}: choose one of {', '.join(map(repr, _RESIZE))}.")
-    bits = _load_bits(_pointed_folder(root), _default_cache() if cache is None else Path(cache).expanduser())
+    bits = _load_bits(_pointed_folder(root), cache_folder() if cache is None else Path(cache).expanduser())
     return ImageClasses(_images(bits, size, _RESIZE[resize]), CLASS_NAMES)
 
 
@@ -101,10 +102,6 @@ def _pointed_folder(root: str | Path | None) -> Path | None:
     if not folder.is_dir():
         raise BadInputError(f"{named_by} is {str(place)!r}, which is no folder: name the one with Omniglot's archives.")
     return folder
-
-
-def _default_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headstart"
 
 
 def _load_bits(folder: Path | None, cache: Path) -> np.ndarray:
