@@ -81,8 +81,8 @@ def scatter(patches: Tensor, window: Window, height: int, width: int) -> Tensor:
         return sum(shifted[1:], shifted[0]) if shifted else nothing
 
     down, across = patches.shape[1:3]
-    phases = torch.stack([torch.stack([phase(r, c) for c in range(stride)], 3) for r in range(step)], 2)
-    image = phases.flatten(3, 4).flatten(1, 2)
+    phases = torch.stack([phase(r, c) for r in range(step) for c in range(stride)], 3)
+    image = phases.unflatten(3, (step, stride)).movedim(3, 2).flatten(3, 4).flatten(1, 2)
     missing_below, missing_right = above + height - image.shape[1], left + width - image.shape[2]
     padded = F.pad(image, (0, 0, 0, max(0, missing_right), 0, max(0, missing_below)))
     return padded[:, above : above + height, left : left + width]

@@ -48,12 +48,6 @@ class Normalization(nn.Module, ABC):
         self.weight: nn.Parameter | None = nn.Parameter(torch.ones(affine_shape))
         self.bias: nn.Parameter | None = nn.Parameter(torch.zeros(affine_shape))
 
-    def affine_as(self, *shape: int) -> tuple[Tensor | None, Tensor | None]:
-        """Weight and bias, each viewed as ``shape`` where the layer has it."""
-        weight = None if self.weight is None else self.weight.view(shape)
-        bias = None if self.bias is None else self.bias.view(shape)
-        return weight, bias
-
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalized inputs, in the shape of ``inputs``."""
@@ -77,9 +71,9 @@ class BatchNorm(Normalization):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalized inputs, in the shape of ``inputs``."""
-        spatial = inputs.dim() - 2
-        weight, bias = self.affine_as(1, -1, *[1] * spatial)
-        return normalize(inputs, (0, *range(2, inputs.dim())), weight, bias, self.eps)
+        channels_last = inputs.movedim(1, -1)  # the order in which compiled convolutions leave and want their images
+        axes = tuple(range(inputs.dim() - 1))
+        return normalize(channels_last, axes, self.weight, self.bias, self.eps).movedim(-1, 1)
 
 
 class GroupNorm(Normalization):
@@ -106,8 +100,10 @@ class GroupNorm(Normalization):
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalized inputs, in the shape of ``inputs``."""
         examples, channels = inputs.shape[:2]
-        weight, bias = self.affine_as(1, self.groups, channels // self.groups, 1)
         grouped = inputs.reshape(examples, self.groups, channels // self.groups, math.prod(inputs.shape[2:]))
+        shape = (1, *grouped.shape[1:3], 1)
+        weight = None if self.weight is None else self.weight.view(shape)
+        bias = None if self.bias is None else self.bias.view(shape)
         return normalize(grouped, (2, 3), weight, bias, self.eps).reshape(inputs.shape)
 
 
