@@ -192,7 +192,6 @@ def with_native_norm(model: nn.Module) -> nn.Module:
 class PlainBatchNorm(nn.Module):
     """headstart's batch norm, method by method, without the abstract base class."""
 
-    affine_as = BatchNorm.affine_as
     forward = BatchNorm.forward
 
 
