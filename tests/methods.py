@@ -34,6 +34,19 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=2),
     "FOMAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=1),
     "MAML-Adam": lambda model: hs.MAML(model, inner_lr=0.01, inner_steps=2, order=2, inner_rule=hs.Adam),
+    "MAML-momentum": lambda model: hs.MAML(
+        model, inner_lr=0.1, inner_steps=3, inner_rule=lambda rate: hs.SGD(rate, momentum=0.9)
+    ),
+    "MAML-Adam-beta1": lambda model: hs.MAML(
+        model, inner_lr=0.01, inner_steps=3, inner_rule=lambda rate: hs.Adam(rate, beta1=0.9, eps=1e-4)
+    ),
+    "ANIL": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, adapt="head"),
+    "ANIL-first-order": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, adapt="head", order=1),
+    "BOIL": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, adapt="body"),
+    "MetaSGD": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD),
+    "MetaSGD-first-order": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD, order=1),
+    "LayerStepRates": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.LayerStepRates),
+    "MetaCurvature": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaCurvature),
     "Reptile": lambda model: hs.Reptile(model, inner_lr=0.3, inner_steps=3, inner_batch=4, inner_rule=hs.SGD),
     # The gradient of a bias before batch norm is rounding noise, which Adam divides by its eps.
     "Reptile-Adam": lambda model: hs.Reptile(
@@ -59,6 +72,14 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "MLP-none": lambda: hs.MLP(64, WAYS, (16, 16), activation=torch.tanh),
     "user": WithNativeBatchNorm,
 }
+EVERY_MODEL = ("MAML", "FOMAML", "MAML-Adam", "Reptile", "Reptile-Adam", "Pretraining", "ClassifierPretraining")
+PAIRS = [
+    (learner, model)
+    for learner in LEARNERS
+    for model in MODELS
+    if learner in EVERY_MODEL or model in ("Conv4-batch", "MLP-none", "user")
+]
+"""Every learner with every model, or with one of each kind where the product would only repeat what it shows."""
 EXECUTIONS: dict[str, dict[str, object]] = {
     "loop": {"execution": "loop"},
     "vmap": {"execution": "vmap"},

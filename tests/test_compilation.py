@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import headstart as hs
 from headstart.compilation import Compiled
-from methods import LEARNERS, MODELS, built, image_episodes, largest_difference
+from methods import EVERY_MODEL, PAIRS, built, image_episodes, largest_difference
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ def only_traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda graph, **settings: graph)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(("learner", "model"), PAIRS)
 def test_what_is_compiled_is_the_eager_meta_gradient(learner: str, model: str, only_traced: None) -> None:
     subject = built(learner, model)
     episodes = image_episodes(tasks=4, size=16 if model == "Conv4-max_pool" else 8)
@@ -38,7 +37,8 @@ def test_what_is_compiled_is_the_eager_meta_gradient(learner: str, model: str, o
 
 
 @pytest.mark.parametrize(
-    ("learner", "model"), [*((learner, "MLP-none") for learner in LEARNERS), ("MAML", "Conv4-batch")]
+    ("learner", "model"),
+    [*((learner, "MLP-none") for learner in (*EVERY_MODEL, "MetaSGD", "MetaCurvature")), ("MAML", "Conv4-batch")],
 )
 def test_the_compiled_program_gives_the_same_without_recompiling(learner: str, model: str) -> None:
     subject = built(learner, model)

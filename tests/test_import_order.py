@@ -19,7 +19,9 @@ ORDER = """
     datasets.omniglot_source datasets.omniglot datasets.glyphs datasets.sheet datasets.splits
     tasks
     models.normalization models.conv4 models.mlp
-    update_rules.base update_rules.sgd update_rules.adam inner_loop
+    update_rules.base update_rules.sgd update_rules.adam
+    update_rules.meta_sgd update_rules.layer_step_rates update_rules.meta_curvature
+    inner_loop
     learners.base learners.maml learners.reptile learners.pretraining
     patches precision compilation work planning meta_gradient
     evaluation

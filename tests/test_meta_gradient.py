@@ -8,11 +8,10 @@ import torch
 import headstart as hs
 from headstart.planning import LARGEST_TENSOR, tasks_per_chunk
 from headstart.work import largest_tensor
-from methods import EXECUTIONS, LEARNERS, MODELS, built, image_episodes, largest_difference
+from methods import EXECUTIONS, LEARNERS, PAIRS, built, image_episodes, largest_difference
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(("learner", "model"), PAIRS)
 def test_every_execution_gives_the_same(learner: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = built(learner, model)
     episodes = image_episodes(size=16 if model == "Conv4-max_pool" else 8)

@@ -28,6 +28,9 @@ from .training import train as train
 from .training_state import TrainingState as TrainingState
 from .update_rules.adam import Adam as Adam
 from .update_rules.base import UpdateRule as UpdateRule
+from .update_rules.layer_step_rates import LayerStepRates as LayerStepRates
+from .update_rules.meta_curvature import MetaCurvature as MetaCurvature
+from .update_rules.meta_sgd import MetaSGD as MetaSGD
 from .update_rules.sgd import SGD as SGD
 from .validation import Validation as Validation
 

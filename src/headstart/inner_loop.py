@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.func import grad
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from headstart.episodes import Examples
-from headstart.params import Params
+from headstart.params import Params, below
 from headstart.randomness import random_numbers_from, random_state
-from headstart.update_rules.base import UpdateRule
+from headstart.update_rules.base import State, UpdateRule
 
 Loss = Callable[[Params, Params, Examples, int], Tensor]
 Run = Callable[..., tuple[Tensor, ...]]
-Moving = tuple[Params, Params, Params]
+Moving = tuple[Params, State, Params]
+RULE = "rule"
+"""Where the rule's own meta-parameters are, among those that stay fixed."""
 """What a derivative may be taken by: the adapting parameters, the rule's state, and the parameters that stay fixed."""
 _recompute: ContextVar[bool] = ContextVar("recompute", default=False)
 
@@ -59,6 +61,7 @@ def trajectory(
 
     With ``order=2`` every step can be differentiated with respect to ``params`` and ``fixed``; with ``order=1`` the
     gradients count as constants there, so that ``d params_k / d params`` is the identity for a plain gradient step.
+    What the rule itself has learned is in ``fixed``, under ``"rule."``, and can be differentiated by in both orders.
     What is differentiated by must be in ``params`` or ``fixed``: of what ``loss`` or ``rule`` capture, recomputation
     would lose the derivative.
 
@@ -71,12 +74,12 @@ def trajectory(
     [1.0, 0.5, 0.25]
     """
 
-    def advance(moving: Moving, support: Examples, step: int) -> tuple[Params, Params]:
+    def advance(moving: Moving, support: Examples, step: int) -> tuple[Params, State]:
         params, state, fixed = moving
-        point = params if order == 2 else {name: value.detach() for name, value in params.items()}
-        return rule.update(params, grad(loss)(point, fixed, support, step), state, step)
+        point, constants = (params, fixed) if order == 2 else tree_map(Tensor.detach, (params, fixed))
+        return rule.update(params, grad(loss)(point, constants, support, step), state, step, below(fixed, RULE))
 
-    def segment(moving: Moving, support: Examples, first: int, last: int) -> tuple[Params, Params]:
+    def segment(moving: Moving, support: Examples, first: int, last: int) -> tuple[Params, State]:
         params, state, fixed = moving
         for step in range(first, last):
             params, state = recomputed(partial(advance, step=step), (params, state, fixed), support)

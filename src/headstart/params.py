@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Params = dict[str, Tensor]
 
@@ -66,3 +66,32 @@ def split(params: Mapping[str, Tensor], names: Collection[str]) -> tuple[Params,
     chosen = {name: value for name, value in params.items() if name in names}
     others = {name: value for name, value in params.items() if name not in names}
     return chosen, others
+
+
+def below(params: Mapping[str, Tensor], prefix: str) -> Params:
+    """The entries of ``params`` whose names begin with ``prefix`` and a dot, named without them.
+
+    >>> import torch
+    >>> below({"rule.w": torch.tensor(1.0), "model.w": torch.tensor(2.0)}, "rule")
+    {'w': tensor(1.)}
+    """
+    return {name.removeprefix(f"{prefix}."): value for name, value in params.items() if name.startswith(f"{prefix}.")}
+
+
+def as_module(params: Mapping[str, Tensor]) -> nn.Module:
+    """A module that holds copies of ``params`` as its parameters, under their names, and computes nothing.
+
+    >>> import torch
+    >>> [name for name, _ in as_module({"body.0.w": torch.zeros(2), "b": torch.zeros(1)}).named_parameters()]
+    ['b', 'body.0.w']
+    """
+    root = nn.Module()
+    for name, value in params.items():
+        *path, last = name.split(".")
+        module = root
+        for part in path:
+            if part not in dict(module.named_children()):
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        module.register_parameter(last, nn.Parameter(value.detach().clone()))
+    return root

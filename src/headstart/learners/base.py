@@ -57,6 +57,7 @@ class Learner(nn.Module, ABC):
     """
 
     order = 1
+    learns_rule = False
 
     def __init__(
         self,
@@ -80,6 +81,11 @@ class Learner(nn.Module, ABC):
             logger.info("normalization in primitives, by the statistics of the batch at hand: %s", ", ".join(replaced))
         self.inner_steps = inner_steps
         self.inner_rule = inner_rule(inner_lr)
+        if self.inner_rule.learned and not self.learns_rule:
+            raise BadInputError(
+                f"{type(self.inner_rule).__name__} is learned through the inner updates, which {type(self).__name__} "
+                "does not differentiate: use it with MAML, or another rule here."
+            )
         self.inner_batch = inner_batch
         self.loss = loss
 
@@ -90,8 +96,9 @@ class Learner(nn.Module, ABC):
 
     @property
     def adapted_names(self) -> set[str]:
-        """The names of the parameters that adapt to a task: all that are trained, unless a learner says otherwise."""
-        return self.trained_names
+        """The names of the parameters that adapt to a task: all of the model that are trained, unless a learner says
+        otherwise."""
+        return {name for name in self.trained_names if name.startswith("model.")}
 
     @property
     def meta_params(self) -> Params:

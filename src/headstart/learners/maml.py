@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner, Loss, loss_for_targets
-from headstart.params import Params
+from headstart.params import Params, as_module, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
+
+Adapt = Literal["all", "head", "body"]
 
 
 class MAML(Learner):
@@ -21,12 +24,23 @@ class MAML(Learner):
     ``(I - inner_lr * H) grad query_loss(task_params)``; ``order=1`` (first-order MAML, FOMAML) takes
     ``grad query_loss(task_params)`` for it. Without inner steps this is joint pre-training.
 
+    The update rule may be one that is learned, such as :class:`headstart.MetaSGD`: its parameters are meta-parameters
+    then, and get their part of the meta-gradient in both orders. What ``adapt`` does not name is trained as well, but
+    does not adapt: ``"head"`` is ANIL, ``"body"`` is BOIL.
+
+    Args:
+        order: 2 or 1.
+        adapt: ``"all"`` of the model, its ``"head"`` alone, or its ``"body"``, which is all but the head.
+        head: the name of the head in ``model``; goes with ``adapt``.
+
     The paper's Omniglot rate of 0.4 is on a *sum* over ways and shots divided by shots: 2.0 on the mean used here.
 
     Raises:
-        BadInputError: ``order`` is neither 1 nor 2, or another argument is out of its range.
+        BadInputError: ``order`` is neither 1 nor 2, the model has no such head, nothing is left to adapt, or another
+            argument is out of its range.
 
-    Source: Finn, Abbeel and Levine (2017), algorithm 2 and section 5.2.
+    Source: Finn, Abbeel and Levine (2017), algorithm 2 and section 5.2. ANIL: Raghu et al. (2020), section 4. BOIL: Oh
+    et al. (2021), section 3.
 
     >>> import torch
     >>> from headstart.episodes import Examples
@@ -37,6 +51,8 @@ class MAML(Learner):
     torch.Size([3, 2])
     """
 
+    learns_rule = True
+
     def __init__(
         self,
         model: nn.Module,
@@ -44,6 +60,8 @@ class MAML(Learner):
         inner_lr: float = 0.4,
         inner_steps: int = 1,
         order: int = 2,
+        adapt: Adapt = "all",
+        head: str = "head",
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
     ) -> None:
@@ -51,6 +69,26 @@ class MAML(Learner):
             raise BadInputError(f"order={order} must be 2 (exact) or 1 (first-order).")
         super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
         self.order = order
+        self.adapt_part, self.head = adapt, f"model.{head}."
+        if adapt not in get_args(Adapt):
+            raise BadInputError(f"adapt={adapt!r} is unknown; choose one of {', '.join(get_args(Adapt))}.")
+        if adapt != "all" and not any(name.startswith(self.head) for name in self.trained_names):
+            raise BadInputError(f"the model has no module {head!r} that is trained; name its head with head=...")
+        if not self.adapted_names:
+            raise BadInputError(f"adapt={adapt!r} leaves no trained parameter of the model to adapt.")
+        if self.inner_rule.learned and inner_steps == 0:
+            raise BadInputError("inner_steps=0 leaves the update rule nothing to learn from; choose 1 or more.")
+        adapted, _ = split(self.meta_params, self.adapted_names)
+        self.rule = as_module(self.inner_rule.initial_rule_params(adapted, inner_steps))
+
+    @property
+    def adapted_names(self) -> set[str]:
+        """The names of the parameters that adapt to a task: those of the model that are trained and that ``adapt``
+        names."""
+        names = super().adapted_names
+        if self.adapt_part == "all":
+            return names
+        return {name for name in names if name.startswith(self.head) == (self.adapt_part == "head")}
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The query loss of the adapted parameters, and the predictions."""

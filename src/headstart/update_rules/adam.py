@@ -1,4 +1,4 @@
-"""Adam without momentum, the inner update of Reptile."""
+"""Adam, whose form without momentum is the inner update of Reptile."""
 
 from __future__ import annotations
 
@@ -6,39 +6,61 @@ from dataclasses import dataclass
 
 import torch
 
+from headstart.errors import BadInputError
 from headstart.params import Params
-from headstart.update_rules.base import UpdateRule
+from headstart.update_rules.base import State, UpdateRule
 
 
 @dataclass(frozen=True)
 class Adam(UpdateRule):
-    """Adam with ``beta1 = 0``: ``params <- params - inner_lr * g / sqrt(v_hat + eps^2)``, ``v`` a mean of ``g^2``.
+    """``params <- params - inner_lr * m_hat / sqrt(v_hat + eps^2)``.
 
-    ``v`` starts at zero for every task and ``v_hat = v / (1 - beta2^(k+1))`` corrects for it. ``eps`` stands under the
-    root, so that the step is differentiable where the gradient is zero.
+    ``m`` and ``v``, running means of the gradient and of its square, are zero before the first step of every task,
+    which ``m_hat = m / (1 - beta1^(k+1))`` and ``v_hat`` likewise correct for. With ``beta1 = 0``, the default, ``m``
+    is the gradient, as Reptile has it. ``eps`` stands under the root, so that the step is differentiable where the
+    gradient is zero.
+
+    Raises:
+        BadInputError: a ``beta`` is not in [0, 1), or ``eps`` is not positive.
 
     Source: Kingma and Ba (2015), algorithm 1; ``beta1 = 0`` as in Nichol, Achiam and Schulman (2018), section 6.1.
 
     >>> rule = Adam(inner_lr=0.1)
     >>> params, gradient = {"w": torch.tensor(1.0)}, {"w": torch.tensor(5.0)}
-    >>> rule.update(params, gradient, rule.initial_state(params), step=0)[0]
+    >>> rule.update(params, gradient, rule.initial_state(params), step=0, rule_params={})[0]
     {'w': tensor(0.9000)}
     """
 
     inner_lr: float
+    beta1: float = 0.0
     beta2: float = 0.999
     eps: float = 1e-8
 
-    def initial_state(self, params: Params) -> Params:
-        """``v = 0``."""
-        return {name: torch.zeros_like(value) for name, value in params.items()}
+    def __post_init__(self) -> None:
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise BadInputError(f"{name}={getattr(self, name)} must be at least 0 and below 1.")
+        if not self.eps > 0:
+            raise BadInputError(f"eps={self.eps} must be positive.")
 
-    def update(self, params: Params, gradient: Params, state: Params, step: int) -> tuple[Params, Params]:
-        """One step, and the new ``v``."""
+    def initial_state(self, params: Params) -> State:
+        """``v = 0``, and ``m = 0`` where it is not the gradient."""
+        kept = ["mean", "square"] if self.beta1 else ["square"]
+        return {moment: {name: torch.zeros_like(value) for name, value in params.items()} for moment in kept}
+
+    def update(
+        self, params: Params, gradient: Params, state: State, step: int, rule_params: Params
+    ) -> tuple[Params, State]:
+        """One step, and the new moments."""
+        square = {n: self.beta2 * v + (1 - self.beta2) * gradient[n].square() for n, v in state["square"].items()}
+        mean, moments = gradient, {"square": square}
+        if self.beta1:
+            mean = {n: self.beta1 * m + (1 - self.beta1) * gradient[n] for n, m in state["mean"].items()}
+            moments["mean"] = mean
+        rate = self.inner_lr / (1 - self.beta1 ** (step + 1))
         correction = 1 - self.beta2 ** (step + 1)
-        moment = {name: self.beta2 * v + (1 - self.beta2) * gradient[name].square() for name, v in state.items()}
         moved = {
-            name: value - self.inner_lr * gradient[name] * torch.rsqrt(moment[name] / correction + self.eps**2)
+            name: value - rate * mean[name] * torch.rsqrt(square[name] / correction + self.eps**2)
             for name, value in params.items()
         }
-        return moved, moment
+        return moved, moments

@@ -1,0 +1,161 @@
+"""Update rules against ``torch.optim``, and what is learned of them against a plain ``torch.autograd`` loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import headstart as hs
+from headstart.update_rules.base import UpdateRule
+from methods import image_episodes, largest_difference
+
+Step = Callable[[str, Tensor, dict[str, Tensor], int], Tensor]
+INNER_LR = 0.25
+LEARNED = {"MetaSGD": hs.MetaSGD, "LayerStepRates": hs.LayerStepRates, "MetaCurvature": hs.MetaCurvature}
+
+
+@pytest.mark.parametrize(
+    ("rule", "optimizer"),
+    [
+        (hs.SGD(0.1), lambda params: torch.optim.SGD(params, lr=0.1)),
+        (hs.SGD(0.1, momentum=0.9), lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9)),
+        (hs.Adam(0.1, eps=1e-12), lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.0, 0.999), eps=1e-12)),
+        (
+            hs.Adam(0.1, beta1=0.9, beta2=0.99, eps=1e-12),
+            lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.9, 0.99), eps=1e-12),
+        ),
+    ],
+)
+def test_five_steps_are_those_of_torch_optim(rule: UpdateRule, optimizer: Any) -> None:
+    torch.manual_seed(0)
+    start = torch.randn(7, dtype=torch.float64)
+    theirs = start.clone().requires_grad_()
+    theirs_optimizer = optimizer([theirs])
+    ours = {"w": start}
+    state = rule.initial_state(ours)
+    for step in range(5):
+        theirs.grad = theirs.detach() ** 3 + 1
+        ours, state = rule.update(ours, {"w": ours["w"] ** 3 + 1}, state, step, {})
+        theirs_optimizer.step()
+    assert (ours["w"] - theirs.detach()).abs().max() < 1e-10
+
+
+def meta_sgd(name: str, gradient: Tensor, learned: dict[str, Tensor], step: int) -> Tensor:
+    return learned[f"rates.{name}"] * gradient
+
+
+def layer_step_rates(name: str, gradient: Tensor, learned: dict[str, Tensor], step: int) -> Tensor:
+    return learned[f"rates.{name}"][step] * gradient
+
+
+def meta_curvature(name: str, gradient: Tensor, learned: dict[str, Tensor], step: int) -> Tensor:
+    """The Kronecker product formed as one matrix, applied to the gradient as one vector."""
+    if gradient.dim() == 1:
+        return INNER_LR * learned[f"factors.{name}"] * gradient
+    whole = torch.ones(1, 1, dtype=gradient.dtype)
+    for axis in ("outputs", "inputs", "pixels"):
+        if f"{axis}.{name}" in learned:
+            whole = torch.kron(whole, learned[f"{axis}.{name}"])
+    return INNER_LR * (whole @ gradient.flatten()).view(gradient.shape)
+
+
+STEPS: dict[str, Step] = {
+    "MetaSGD": meta_sgd,
+    "LayerStepRates": layer_step_rates,
+    "MetaCurvature": meta_curvature,
+}
+
+
+def learner_with(rule: str, inner_steps: int, order: int) -> hs.MAML:
+    """A smooth net whose rule has moved away from where it begins, or its parts would commute."""
+    torch.manual_seed(0)
+    model = hs.Conv4(3, width=3, image_size=8, norm="batch", features="mean", activation=torch.tanh)
+    learner = hs.MAML(model, inner_lr=INNER_LR, inner_steps=inner_steps, order=order, inner_rule=LEARNED[rule]).double()
+    with torch.no_grad():
+        for parameter in learner.rule.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return learner
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("inner_steps", [1, 3])
+@pytest.mark.parametrize("rule", LEARNED)
+def test_what_is_learned_of_a_rule_has_the_gradient_of_a_plain_loop(rule: str, inner_steps: int, order: int) -> None:
+    learner = learner_with(rule, inner_steps, order)
+    episode = image_episodes().task(0)
+    leaves = {name: value.detach().clone().requires_grad_() for name, value in learner.named_parameters()}
+    learned = {name.removeprefix("rule."): value for name, value in leaves.items() if name.startswith("rule.")}
+    weights = {name.removeprefix("model."): value for name, value in leaves.items() if name.startswith("model.")}
+    assert learned
+
+    def loss_of(weights: dict[str, Tensor], examples: hs.Examples) -> Tensor:
+        logits = torch.func.functional_call(learner.model, weights, (examples.inputs,))
+        return F.cross_entropy(logits, examples.targets)
+
+    for step in range(inner_steps):
+        slopes = torch.autograd.grad(loss_of(weights, episode.support), list(weights.values()), create_graph=order == 2)
+        weights = {
+            name: value - STEPS[rule](f"model.{name}", slope, learned, step)
+            for (name, value), slope in zip(weights.items(), slopes, strict=True)
+        }
+    expected = torch.autograd.grad(
+        loss_of(weights, episode.query), list(leaves.values()), allow_unused=True, materialize_grads=True
+    )
+    found, _, _ = learner.task_gradient(learner.meta_params, episode)
+    assert largest_difference(found, dict(zip(leaves, expected, strict=True))) < 1e-10
+    assert max(found[f"rule.{name}"].abs().max() for name in learned) > 1e-4
+
+
+@pytest.mark.parametrize("rule", LEARNED)
+def test_a_learned_rule_begins_as_gradient_descent(rule: str) -> None:
+    torch.manual_seed(0)
+    model = hs.Conv4(3, width=3, image_size=8)
+    support = image_episodes().task(0).support
+    learner, plain = (
+        hs.MAML(model, inner_lr=INNER_LR, inner_steps=3, inner_rule=kind).double() for kind in (LEARNED[rule], hs.SGD)
+    )
+    adapted = learner.adapt(learner.meta_params, support)
+    expected = plain.adapt(plain.meta_params, support)
+    assert largest_difference({name: adapted[name] for name in expected}, expected) < 1e-12
+
+
+def test_steps_beyond_those_of_training_go_on_with_the_last_rates() -> None:
+    learner = learner_with("LayerStepRates", inner_steps=2, order=2)
+    longer = learner_with("LayerStepRates", inner_steps=3, order=2)
+    with torch.no_grad():
+        for ours, theirs in zip(learner.rule.parameters(), longer.rule.parameters(), strict=True):
+            theirs.copy_(torch.cat([ours, ours[-1:]]))
+    support = image_episodes().task(0).support
+    *_, beyond = learner.adaptation(learner.meta_params, support, steps=3)
+    expected = longer.adapt(longer.meta_params, support)
+    names = learner.adapted_names
+    assert largest_difference({n: beyond[n] for n in names}, {n: expected[n] for n in names}) == 0
+
+
+def test_recomputation_keeps_the_gradient_of_a_learned_rule() -> None:
+    learner = learner_with("MetaSGD", inner_steps=5, order=2)
+    episodes = image_episodes()
+    expected, _ = learner.meta_gradient(learner.meta_params, episodes)
+    found, _ = hs.MetaGradient(learner, recompute=True)(learner.meta_params, episodes)
+    assert largest_difference(found, expected) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: hs.Reptile(nn.Linear(2, 3), inner_rule=hs.MetaSGD), "MetaSGD is learned .* Reptile"),
+        (lambda: hs.Pretraining(nn.Linear(2, 3), inner_rule=hs.MetaCurvature), "MetaCurvature is learned .* Pretr"),
+        (lambda: hs.MAML(nn.Linear(2, 3), inner_steps=0, inner_rule=hs.MetaSGD), "inner_steps=0"),
+        (lambda: hs.SGD(0.1, momentum=1.0), "momentum=1.0"),
+        (lambda: hs.Adam(0.1, beta1=-0.1), "beta1=-0.1"),
+        (lambda: hs.Adam(0.1, eps=0.0), "eps=0.0"),
+    ],
+)
+def test_what_cannot_be_learned_is_said_in_one_sentence(make: Callable[[], Any], named: str) -> None:
+    with pytest.raises(hs.BadInputError, match=named):
+        make()
