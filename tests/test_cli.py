@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load
 
 from headstart import __version__, cli
+from headstart.recipes.methods import METHODS
 
 SMALL = """
     --image-size 16 --glyph-classes 30 --width 4 --meta-steps 2 --meta-batch 2 --validation-every 1
@@ -68,7 +71,7 @@ def sinusoid_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], *([name, "--help"] for name in ("train", "resume", "evaluate", "data"))]
+    "arguments", [[], ["--help"], *([name, "--help"] for name in ("train", "resume", "evaluate", "methods", "data"))]
 )
 def test_help(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leave:
@@ -134,7 +137,6 @@ def test_of_a_flag_given_twice_the_last_counts() -> None:
         ("train --bogus", "--bogus"),
         ("train --ways five", "--ways.*'five'"),
         ("train --ways", "--ways"),
-        ("train --method protonet", "'protonet'.*'maml', 'fomaml', 'reptile', 'pretraining', 'classifier'"),
         ("train --data mnist", "'mnist'.*'glyphs', 'omniglot', 'sinusoid'"),
         ("train extra", "extra"),
         ("evaluate", "PATH Run folder"),
@@ -153,6 +155,12 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ("--method boosting", "--method 'boosting' is unknown; choose one of maml, fomaml, reptile"),
+        (
+            "--method reptile --inner-rule meta_sgd",
+            "MetaSGD is learned through the inner updates, which Reptile does not",
+        ),
+        ("--method meta_sgd --inner-steps 0", "inner_steps=0 leaves the update rule nothing to learn from"),
         ("--ways 500 --rotations none", "30 classes cannot give 500 ways; ask for fewer ways"),
         ("--ways 110 --glyph-classes 50", "100 classes cannot give 110 ways"),
         ("--ways 0", "--ways 0 is out of its range; choose 1 or more"),
@@ -195,7 +203,15 @@ def test_settings_that_cannot_be_worked_with_leave_nothing_behind(
 # training
 
 
-@pytest.mark.parametrize("method", ["maml", "fomaml", "reptile", "pretraining", "classifier"])
+def test_the_methods_are_listed_without_pytorch(capfd: pytest.CaptureFixture[str]) -> None:
+    program = "import sys; from headstart import cli; cli.main(['methods']); assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    rows = capfd.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows[1:-1]] == list(METHODS)
+    assert "hs.MAML(model, inner_rule=hs.MetaSGD)" in rows[1 + list(METHODS).index("meta_sgd")]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_on_glyphs_and_is_judged(
     method: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -422,7 +438,7 @@ def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
         (lambda config: {**config, "novelty": 1}, "not of this version of headstart: 'novelty'"),
         (lambda config: {**config, "ways": "five"}, "--ways 'five' is none of its values; choose int"),
         (lambda config: {**config, "out": 3, "data_root": 4}, "--data-root 4 is none of its values"),
-        (lambda config: {**config, "method": ["maml"]}, "--method .* is none of its values; choose maml or"),
+        (lambda config: {**config, "method": ["maml"]}, "--method .* is unknown; choose one of maml"),
         (lambda config: {**config, "meta_lr": None}, "--meta-lr None is none of its values"),
     ],
 )

@@ -7,20 +7,18 @@ from typing import Any, get_args
 
 import pytest
 
-from headstart.config import Config, Data, Method, check, config_from_record
+from headstart.config import Config, Data, check, config_from_record
 from headstart.errors import BadInputError
 from headstart.recipes.defaults import default_config
+from headstart.recipes.methods import METHODS
 
 COMBINATIONS = [
-    (data, method)
-    for data in get_args(Data)
-    for method in get_args(Method)
-    if (data, method) != ("sinusoid", "classifier")
+    (data, method) for data in get_args(Data) for method in METHODS if (data, method) != ("sinusoid", "classifier")
 ]
 
 
 @pytest.mark.parametrize(("data", "method"), COMBINATIONS)
-def test_every_recipe_passes_its_own_check_and_survives_json(data: Data, method: Method) -> None:
+def test_every_recipe_passes_its_own_check_and_survives_json(data: Data, method: str) -> None:
     config = default_config(data, method)
     check(config)
     assert (config.data, config.method) == (data, method)

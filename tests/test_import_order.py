@@ -28,7 +28,7 @@ ORDER = """
     runs progress
     training_state validation
     training
-    config recipes.defaults commands
+    recipes.methods config recipes.defaults commands
     launching
     building experiment
     running

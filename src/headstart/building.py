@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler
 
-from headstart.config import Config, Method
+import headstart
+from headstart.config import Config
 from headstart.datasets.glyphs import draw_glyphs
 from headstart.datasets.image_classes import ImageClasses
 from headstart.datasets.omniglot import load_omniglot
@@ -19,16 +21,12 @@ from headstart.datasets.splits import Split, lake_split, random_split, read_spli
 from headstart.environment import local_rank
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
-from headstart.learners.maml import MAML
-from headstart.learners.pretraining import ClassifierPretraining, Pretraining
-from headstart.learners.reptile import Reptile
 from headstart.meta_gradient import MetaGradient
 from headstart.models.conv4 import Conv4
 from headstart.models.mlp import MLP
 from headstart.ranks import count, from_first
+from headstart.recipes.methods import METHODS, RULES
 from headstart.tasks import ClassificationTasks, SupervisedTasks
-from headstart.update_rules.adam import Adam
-from headstart.update_rules.sgd import SGD
 
 VALIDATION_GLYPHS, TEST_GLYPHS = 100, 423
 
@@ -132,21 +130,16 @@ def build_model(config: Config, outputs: int) -> nn.Module:
 
 
 def build_learner(config: Config, outputs: int) -> Learner:
-    """The learner of a configuration, on its device; ``outputs`` is the size of its model's head."""
-    model = build_model(config, outputs)
-    settings: dict[str, Any] = {
-        "inner_lr": config.inner_lr,
-        "inner_steps": config.inner_steps,
-        "inner_rule": {"sgd": SGD, "adam": Adam}[config.inner_rule],
-    }
-    learners: dict[Method, Callable[[], Learner]] = {
-        "maml": lambda: MAML(model, order=2, **settings),
-        "fomaml": lambda: MAML(model, order=1, **settings),
-        "reptile": lambda: Reptile(model, inner_batch=config.inner_batch, **settings),
-        "pretraining": lambda: Pretraining(model, **settings),
-        "classifier": lambda: ClassifierPretraining(model, ways=config.ways, **settings),
-    }
-    return learners[config.method]().to(device_of(config))
+    """The learner of a configuration, on its device; ``outputs`` is the size of its model's head.
+
+    An argument of the learner that is called like a setting is that setting.
+    """
+    method = METHODS[config.method]
+    learner: Callable[..., Learner] = getattr(headstart, method.learner)
+    rule = getattr(headstart, RULES[config.inner_rule])
+    settings = {**config.record(), "model": build_model(config, outputs), "inner_rule": rule}
+    taken = settings.keys() & inspect.signature(learner).parameters.keys()
+    return learner(**{name: settings[name] for name in taken}, **method.arguments).to(device_of(config))
 
 
 def build_engine(config: Config, learner: Learner) -> MetaGradient:

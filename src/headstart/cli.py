@@ -1,4 +1,4 @@
-"""The command line: ``headstart train | resume | evaluate | data``. PyTorch is imported only when work begins."""
+"""The command line, ``headstart train | resume | evaluate | methods | data``; PyTorch waits until work begins."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Union, get_args
 
 import tyro
+from rich.console import Console
+from rich.table import Table
 
 from headstart import __version__
-from headstart.commands import DataCommand, Evaluate, Resume
-from headstart.config import Config, Data, Method
+from headstart.commands import DataCommand, Evaluate, Methods, Resume
+from headstart.config import Config, Data
 from headstart.environment import keep_freed_memory, launched, speaks
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.recipes.defaults import default_config
+from headstart.recipes.methods import METHODS
 
 SPIN_COUNT = "10000"
 """How long an idle thread of PyTorch's waits before it lets others run. The default is so long that a second process on
 the same cores makes a meta-step 10 to 30 times slower; this one is as fast on a quiet machine."""
+
+WIDTH = 200
+"""Columns of a table that does not go to a terminal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"headstart {__version__}")
         return 0
     command = parse(argv)
+    if isinstance(command, Methods):
+        print_methods()
+        return 0
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     keep_freed_memory()
@@ -74,6 +83,7 @@ def parse(argv: list[str]) -> Any:
         Annotated[Config, tyro.conf.subcommand("train", default=recipe_of(argv))],
         Annotated[Resume, tyro.conf.subcommand("resume")],
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
+        Annotated[Methods, tyro.conf.subcommand("methods")],
         Annotated[DataCommand, tyro.conf.subcommand("data")],
     ]
     box = io.StringIO()
@@ -92,12 +102,22 @@ def parse(argv: list[str]) -> Any:
         raise
 
 
+def print_methods() -> None:
+    """What ``--method`` can be, as a table."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("method", "learns", "in Python", "order", "cost", "source"):
+        table.add_column(heading, no_wrap=heading != "source")
+    for name, method in METHODS.items():
+        table.add_row(name, method.family, str(method), str(method.order), method.cost, method.source)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    print("cost: gradients of one support or query set per task, with s inner steps")
+
+
 def recipe_of(argv: list[str]) -> Config:
     """The recipe whose settings are the defaults: that of --data and --method where ``argv`` gives them."""
     data, method = last_value(argv, "--data"), last_value(argv, "--method")
     known_data: Data = next((value for value in get_args(Data) if value == data), "glyphs")
-    known_method: Method = next((value for value in get_args(Method) if value == method), "maml")
-    return default_config(known_data, known_method)
+    return default_config(known_data, method if method in METHODS else "maml")
 
 
 def last_value(argv: list[str], flag: str) -> str | None:

@@ -68,6 +68,11 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Methods:
+    """List the methods: what they learn, the order of their derivatives, what they cost, and the paper."""
+
+
+@dataclass(frozen=True)
 class DataCommand:
     """Prepare a data set (find or download it, verify it, cache it), or draw a contact sheet of it."""
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from headstart.errors import BadInputError
+from headstart.recipes.methods import METHODS
 
 Data = Literal["glyphs", "omniglot", "sinusoid"]
-Method = Literal["maml", "fomaml", "reptile", "pretraining", "classifier"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Config:
     glyph_classes: int = 3000
     """Glyphs to train on; 100 more are for validation and 423 more for test."""
 
-    method: Method = "maml"
-    """maml is exact, fomaml first-order; classifier is supervised pre-training with a new head for every task."""
+    method: str = "maml"
+    """What is learned, and how; `headstart methods` lists them."""
     ways: int = 5
     """Classes per task (N)."""
     shots: int = 1
@@ -65,8 +65,8 @@ class Config:
     """Inner updates in training."""
     test_inner_steps: int | None = None
     """Inner updates at validation and test; if None as --inner-steps, but at least the 3 of MAML's paper."""
-    inner_rule: Literal["sgd", "adam"] = "sgd"
-    """Inner update rule; adam has beta1 = 0."""
+    inner_rule: Literal["sgd", "adam", "meta_sgd", "layer_step_rates", "meta_curvature"] = "sgd"
+    """Inner update rule; adam has beta1 = 0, and the last three are learned."""
     inner_batch: int | None = None
     """Support examples per inner update; all if None. Reptile only."""
 
@@ -159,6 +159,8 @@ def check(config: Config) -> None:
     Raises:
         BadInputError: a setting has none of its values, or two contradict each other.
     """
+    if config.method not in tuple(METHODS):
+        raise BadInputError(f"--method {config.method!r} is unknown; choose one of {', '.join(METHODS)}.")
     for name, hint in get_type_hints(Config).items():
         value = getattr(config, name)
         if not is_a(value, hint):

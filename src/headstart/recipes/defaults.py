@@ -4,34 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headstart.config import Config, Data, Method
-
-BY_METHOD: dict[Method, dict[str, Any]] = {
-    "maml": {},
-    "fomaml": {},
-    "reptile": {
-        "train_shots": 10,
-        "queries": 1,
-        "inner_lr": 1e-3,
-        "inner_steps": 5,
-        "test_inner_steps": 10,
-        "inner_rule": "adam",
-        "inner_batch": 10,
-        "meta_batch": 5,
-        "meta_lr": 1.0,
-        "optimizer": "SGD",
-        "schedule": "linear",
-    },
-    "pretraining": {"inner_lr": 0.1, "inner_steps": 5},
-    "classifier": {
-        "inner_lr": 0.1,
-        "inner_steps": 20,
-        "meta_batch": 1,
-        "queries": 25,
-        "meta_lr": 1e-3,
-    },
-}
-"""Departures from ``Config``'s defaults, which are exact MAML's on glyphs."""
+from headstart.config import Config, Data
+from headstart.recipes.methods import METHODS
 
 BY_DATA: dict[Data, dict[str, Any]] = {
     "glyphs": {},
@@ -49,17 +23,17 @@ BY_DATA: dict[Data, dict[str, Any]] = {
         "meta_steps": 5000,
     },
 }
-"""On top of those, by data set: as many meta-steps as two cores take minutes for, and MAML's regression settings."""
+"""On top of a method's own settings: as many meta-steps as two cores take minutes for, and MAML's for regression."""
 
-BY_BOTH: dict[tuple[Data, Method], dict[str, Any]] = {("sinusoid", "reptile"): {"meta_lr": 1.0}}
+BY_BOTH: dict[tuple[Data, str], dict[str, Any]] = {("sinusoid", "reptile"): {"meta_lr": 1.0}}
 """On top of both."""
 
 
-def default_config(data: Data = "glyphs", method: Method = "maml") -> Config:
+def default_config(data: Data = "glyphs", method: str = "maml") -> Config:
     """The recipe of a data set and a method.
 
     >>> default_config("omniglot", "reptile").inner_rule
     'adam'
     """
-    settings = {**BY_METHOD[method], **BY_DATA[data], **BY_BOTH.get((data, method), {})}
+    settings = {**METHODS[method].recipe, **BY_DATA[data], **BY_BOTH.get((data, method), {})}
     return Config(data=data, method=method, **settings)

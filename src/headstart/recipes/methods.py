@@ -1,0 +1,103 @@
+"""The methods that ``headstart train --method`` knows: one row each, as data. PyTorch is not imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Method:
+    """What there is to know of a method before it is built.
+
+    Attributes:
+        learner: the public name of its class in ``headstart``.
+        family: what *F* learns.
+        order: of the derivatives in the meta-gradient.
+        cost: gradients of one support or query set that one task takes, for ``s`` inner steps; a derivative of a
+            gradient counts as two.
+        source: the paper.
+        arguments: what makes the class this method.
+        recipe: departures from ``Config``'s defaults.
+    """
+
+    learner: str
+    family: Literal["initialisation", "update rule", "baseline"]
+    order: int
+    cost: str
+    source: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """How the method is called in Python."""
+        arguments = [f"{name}={value!r}" for name, value in self.arguments.items()]
+        if "inner_rule" in self.recipe:
+            arguments.append(f"inner_rule=hs.{RULES[self.recipe['inner_rule']]}")
+        return f"hs.{self.learner}({', '.join(['model', *arguments])})"
+
+
+RULES = {
+    "sgd": "SGD",
+    "adam": "Adam",
+    "meta_sgd": "MetaSGD",
+    "layer_step_rates": "LayerStepRates",
+    "meta_curvature": "MetaCurvature",
+}
+"""The update rules that ``--inner-rule`` knows, with their public names in ``headstart``."""
+
+METHODS: dict[str, Method] = {
+    "maml": Method("MAML", "initialisation", 2, "1 + 3 s", "Finn, Abbeel and Levine (2017)"),
+    "fomaml": Method("MAML", "initialisation", 1, "1 + s", "Finn, Abbeel and Levine (2017)", {"order": 1}),
+    "reptile": Method(
+        "Reptile",
+        "initialisation",
+        1,
+        "s",
+        "Nichol, Achiam and Schulman (2018)",
+        recipe={
+            "train_shots": 10,
+            "queries": 1,
+            "inner_lr": 1e-3,
+            "inner_steps": 5,
+            "test_inner_steps": 10,
+            "inner_rule": "adam",
+            "inner_batch": 10,
+            "meta_batch": 5,
+            "meta_lr": 1.0,
+            "optimizer": "SGD",
+            "schedule": "linear",
+        },
+    ),
+    "anil": Method("MAML", "initialisation", 2, "1 + 3 s", "Raghu et al. (2020)", {"adapt": "head"}),
+    "boil": Method("MAML", "initialisation", 2, "1 + 3 s", "Oh et al. (2021)", {"adapt": "body"}),
+    "meta_sgd": Method("MAML", "update rule", 2, "1 + 3 s", "Li et al. (2017)", recipe={"inner_rule": "meta_sgd"}),
+    "layer_step_rates": Method(
+        "MAML",
+        "update rule",
+        2,
+        "1 + 3 s",
+        "Antoniou, Edwards and Storkey (2019)",
+        recipe={"inner_rule": "layer_step_rates"},
+    ),
+    "meta_curvature": Method(
+        "MAML", "update rule", 2, "1 + 3 s", "Park and Oliva (2019)", recipe={"inner_rule": "meta_curvature"}
+    ),
+    "pretraining": Method(
+        "Pretraining",
+        "baseline",
+        1,
+        "1",
+        "Finn, Abbeel and Levine (2017), section 5.1",
+        recipe={"inner_lr": 0.1, "inner_steps": 5},
+    ),
+    "classifier": Method(
+        "ClassifierPretraining",
+        "baseline",
+        1,
+        "1",
+        "Chen et al. (2019)",
+        recipe={"inner_lr": 0.1, "inner_steps": 20, "meta_batch": 1, "queries": 25, "meta_lr": 1e-3},
+    ),
+}
