@@ -46,6 +46,8 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MetaSGD": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD),
     "MetaSGD-first-order": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD, order=1),
     "LayerStepRates": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.LayerStepRates),
+    "MAML++": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3, first_order=0),
+    "MAML++-first-order": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3),
     "MetaCurvature": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaCurvature),
     "Reptile": lambda model: hs.Reptile(model, inner_lr=0.3, inner_steps=3, inner_batch=4, inner_rule=hs.SGD),
     # The gradient of a bias before batch norm is rounding noise, which Adam divides by its eps.

@@ -14,6 +14,7 @@ from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .learners.base import Learner as Learner
 from .learners.maml import MAML as MAML
+from .learners.maml_plus_plus import MAMLPlusPlus as MAMLPlusPlus
 from .learners.pretraining import ClassifierPretraining as ClassifierPretraining
 from .learners.pretraining import Pretraining as Pretraining
 from .learners.reptile import Reptile as Reptile

@@ -124,6 +124,7 @@ def train(
                 if agree_to_stop(state):
                     break
                 torch.manual_seed(derive_seed(seed, own("model"), state.meta_step))  # for models with dropout
+                learner.start_meta_step(state.meta_step)
                 episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step)).to(device)
                 gradient, metrics = meta_gradient(learner.meta_params, episodes)
             last = state.meta_step + 1 == meta_steps

@@ -105,6 +105,10 @@ class Learner(nn.Module, ABC):
         """The learner's own parameters as they are now: not copied, and outside of any graph."""
         return {name: parameter.detach() for name, parameter in self.named_parameters()}
 
+    def start_meta_step(self, meta_step: int) -> None:
+        """Called by the outer loop before each meta-step, counted from 0, for learners that change in training; a
+        function of ``meta_step`` alone, so that a resumed run goes on as it would have."""
+
     def forward(self, inputs: Tensor) -> Tensor:
         """``f(x)`` with the learner's own parameters; ``predict`` takes them as an argument."""
         predictions: Tensor = self.model(inputs)

@@ -81,6 +81,14 @@ METHODS: dict[str, Method] = {
         "Antoniou, Edwards and Storkey (2019)",
         recipe={"inner_rule": "layer_step_rates"},
     ),
+    "maml_plus_plus": Method(
+        "MAMLPlusPlus",
+        "update rule",
+        2,
+        "4 s",
+        "Antoniou, Edwards and Storkey (2019)",
+        recipe={"inner_rule": "layer_step_rates", "inner_lr": 0.1, "inner_steps": 5},
+    ),
     "meta_curvature": Method(
         "MAML", "update rule", 2, "1 + 3 s", "Park and Oliva (2019)", recipe={"inner_rule": "meta_curvature"}
     ),
