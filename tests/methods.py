@@ -48,6 +48,10 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "LayerStepRates": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.LayerStepRates),
     "MAML++": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3, first_order=0),
     "MAML++-first-order": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3),
+    "LearningToOptimize": lambda model: hs.LearningToOptimize(model, inner_lr=0.1, inner_steps=4, truncation=2),
+    "LearningToOptimize-exact": lambda model: hs.LearningToOptimize(
+        model, inner_lr=0.1, inner_steps=3, order=2, inner_rule=lambda rate: hs.LearnedOptimizer(rate, "mlp")
+    ),
     "MetaCurvature": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaCurvature),
     "Reptile": lambda model: hs.Reptile(model, inner_lr=0.3, inner_steps=3, inner_batch=4, inner_rule=hs.SGD),
     # The gradient of a bias before batch norm is rounding noise, which Adam divides by its eps.

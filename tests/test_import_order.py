@@ -15,14 +15,17 @@ import headstart
 SOURCE = Path(headstart.__file__).parent
 ORDER = """
     errors environment atomic randomness episodes params ranks
-    datasets.image_classes datasets.sinusoid datasets.resizing datasets.download datasets.omniglot_alphabets
-    datasets.omniglot_source datasets.omniglot datasets.glyphs datasets.sheet datasets.splits
+    datasets.image_classes datasets.sinusoid datasets.quadratics datasets.resizing datasets.download
+    datasets.omniglot_alphabets datasets.omniglot_source datasets.omniglot datasets.glyphs datasets.sheet
+    datasets.splits
     tasks
     models.normalization models.conv4 models.mlp
     update_rules.base update_rules.sgd update_rules.adam
     update_rules.meta_sgd update_rules.layer_step_rates update_rules.meta_curvature
+    update_rules.learned_optimizer
     inner_loop
-    learners.base learners.maml learners.maml_plus_plus learners.reptile learners.pretraining
+    learners.base learners.maml learners.maml_plus_plus learners.learning_to_optimize
+    learners.reptile learners.pretraining
     patches precision compilation work planning meta_gradient
     evaluation
     runs progress

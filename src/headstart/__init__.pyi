@@ -1,6 +1,7 @@
 from .datasets.glyphs import draw_glyphs as draw_glyphs
 from .datasets.image_classes import ImageClasses as ImageClasses
 from .datasets.omniglot import load_omniglot as load_omniglot
+from .datasets.quadratics import QuadraticTasks as QuadraticTasks
 from .datasets.sinusoid import SinusoidTasks as SinusoidTasks
 from .datasets.splits import Split as Split
 from .datasets.splits import lake_split as lake_split
@@ -13,6 +14,7 @@ from .errors import RunStoppedError as RunStoppedError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .learners.base import Learner as Learner
+from .learners.learning_to_optimize import LearningToOptimize as LearningToOptimize
 from .learners.maml import MAML as MAML
 from .learners.maml_plus_plus import MAMLPlusPlus as MAMLPlusPlus
 from .learners.pretraining import ClassifierPretraining as ClassifierPretraining
@@ -30,6 +32,7 @@ from .training_state import TrainingState as TrainingState
 from .update_rules.adam import Adam as Adam
 from .update_rules.base import UpdateRule as UpdateRule
 from .update_rules.layer_step_rates import LayerStepRates as LayerStepRates
+from .update_rules.learned_optimizer import LearnedOptimizer as LearnedOptimizer
 from .update_rules.meta_curvature import MetaCurvature as MetaCurvature
 from .update_rules.meta_sgd import MetaSGD as MetaSGD
 from .update_rules.sgd import SGD as SGD

@@ -139,7 +139,9 @@ def build_learner(config: Config, outputs: int) -> Learner:
     rule = getattr(headstart, RULES[config.inner_rule])
     settings = {**config.record(), "model": build_model(config, outputs), "inner_rule": rule}
     taken = settings.keys() & inspect.signature(learner).parameters.keys()
-    return learner(**{name: settings[name] for name in taken}, **method.arguments).to(device_of(config))
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # of what an update rule draws
+        return learner(**{name: settings[name] for name in taken}, **method.arguments).to(device_of(config))
 
 
 def build_engine(config: Config, learner: Learner) -> MetaGradient:

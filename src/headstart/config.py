@@ -65,8 +65,8 @@ class Config:
     """Inner updates in training."""
     test_inner_steps: int | None = None
     """Inner updates at validation and test; if None as --inner-steps, but at least the 3 of MAML's paper."""
-    inner_rule: Literal["sgd", "adam", "meta_sgd", "layer_step_rates", "meta_curvature"] = "sgd"
-    """Inner update rule; adam has beta1 = 0, and the last three are learned."""
+    inner_rule: Literal["sgd", "adam", "meta_sgd", "layer_step_rates", "meta_curvature", "learned_optimizer"] = "sgd"
+    """Inner update rule; adam has beta1 = 0, and what follows it is learned."""
     inner_batch: int | None = None
     """Support examples per inner update; all if None. Reptile only."""
 

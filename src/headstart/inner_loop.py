@@ -55,15 +55,16 @@ def trajectory(
     steps: int,
     order: int,
     every: bool = True,
+    truncation: int | None = None,
 ) -> Iterator[Params]:
     """``params_(k+1) = rule(params_k, grad loss(params_k, fixed, support, k))``: yields all of them, 0 to ``steps``, or
     without ``every`` perhaps the end only.
 
     With ``order=2`` every step can be differentiated with respect to ``params`` and ``fixed``; with ``order=1`` the
     gradients count as constants there, so that ``d params_k / d params`` is the identity for a plain gradient step.
-    What the rule itself has learned is in ``fixed``, under ``"rule."``, and can be differentiated by in both orders.
-    What is differentiated by must be in ``params`` or ``fixed``: of what ``loss`` or ``rule`` capture, recomputation
-    would lose the derivative.
+    Every ``truncation`` steps the past becomes a constant. What the rule itself has learned is in ``fixed``, under
+    ``"rule."``, and can be differentiated by in both orders. What is differentiated by must be in ``params`` or
+    ``fixed``: of what ``loss`` or ``rule`` capture, recomputation would lose the derivative.
 
     Source: Finn, Abbeel and Levine (2017), section 2.2, and 5.2 for the first-order form.
 
@@ -76,6 +77,8 @@ def trajectory(
 
     def advance(moving: Moving, support: Examples, step: int) -> tuple[Params, State]:
         params, state, fixed = moving
+        if truncation and step and step % truncation == 0:
+            params, state = tree_map(Tensor.detach, (params, state))
         point, constants = (params, fixed) if order == 2 else tree_map(Tensor.detach, (params, fixed))
         return rule.update(params, grad(loss)(point, constants, support, step), state, step, below(fixed, RULE))
 

@@ -95,7 +95,7 @@ def train(
             raise BadInputError(f"{name}={value} must be positive.")
     if validation:
         validation.check()
-    meta_params: Params = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+    meta_params: Params = {name: p for name, p in learner.named_parameters() if name in learner.trained_names}
     if not meta_params:
         raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
     outer = optimizer(meta_params.values())

@@ -57,6 +57,7 @@ class Learner(nn.Module, ABC):
     """
 
     order = 1
+    truncation: int | None = None
     learns_rule = False
 
     def __init__(
@@ -128,7 +129,8 @@ class Learner(nn.Module, ABC):
             batch = mini_batch(support, self.inner_batch, step)
             return self.loss(self.predict({**params, **fixed}, batch.inputs), batch.targets)
 
-        for params in trajectory(support_loss, adapted, fixed, support, self.inner_rule, steps, self.order, every):
+        rule, order, truncation = self.inner_rule, self.order, self.truncation
+        for params in trajectory(support_loss, adapted, fixed, support, rule, steps, order, every, truncation):
             yield {**params, **fixed}
 
     def adapt(self, meta_params: Params, support: Examples) -> Params:

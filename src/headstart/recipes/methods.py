@@ -44,6 +44,7 @@ RULES = {
     "meta_sgd": "MetaSGD",
     "layer_step_rates": "LayerStepRates",
     "meta_curvature": "MetaCurvature",
+    "learned_optimizer": "LearnedOptimizer",
 }
 """The update rules that ``--inner-rule`` knows, with their public names in ``headstart``."""
 
@@ -91,6 +92,14 @@ METHODS: dict[str, Method] = {
     ),
     "meta_curvature": Method(
         "MAML", "update rule", 2, "1 + 3 s", "Park and Oliva (2019)", recipe={"inner_rule": "meta_curvature"}
+    ),
+    "learned_optimizer": Method(
+        "LearningToOptimize",
+        "update rule",
+        1,
+        "2 s",
+        "Andrychowicz et al. (2016)",
+        recipe={"inner_rule": "learned_optimizer", "inner_lr": 0.01, "inner_steps": 20},
     ),
     "pretraining": Method(
         "Pretraining",
