@@ -68,6 +68,7 @@ def conv4(norm: str, **settings: object) -> Callable[[], nn.Module]:
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
+    "Transformer": lambda: hs.Transformer(WAYS, width=8, heads=2, patch=4, image_size=8),
     "Conv4-batch": conv4("batch"),
     "Conv4-layer": conv4("layer"),
     "Conv4-group": conv4("group"),

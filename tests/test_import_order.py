@@ -19,7 +19,7 @@ ORDER = """
     datasets.omniglot_alphabets datasets.omniglot_source datasets.omniglot datasets.glyphs datasets.sheet
     datasets.splits
     tasks
-    models.normalization models.conv4 models.mlp
+    models.normalization models.conv4 models.mlp models.low_rank models.transformer
     update_rules.base update_rules.sgd update_rules.adam
     update_rules.meta_sgd update_rules.layer_step_rates update_rules.meta_curvature
     update_rules.learned_optimizer

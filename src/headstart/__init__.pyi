@@ -22,7 +22,10 @@ from .learners.pretraining import Pretraining as Pretraining
 from .learners.reptile import Reptile as Reptile
 from .meta_gradient import MetaGradient as MetaGradient
 from .models.conv4 import Conv4 as Conv4
+from .models.low_rank import LowRankLinear as LowRankLinear
+from .models.low_rank import with_low_rank as with_low_rank
 from .models.mlp import MLP as MLP
+from .models.transformer import Transformer as Transformer
 from .runs import RunFolder as RunFolder
 from .tasks import ClassificationTasks as ClassificationTasks
 from .tasks import SupervisedTasks as SupervisedTasks

@@ -23,7 +23,9 @@ from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.meta_gradient import MetaGradient
 from headstart.models.conv4 import Conv4
+from headstart.models.low_rank import with_low_rank
 from headstart.models.mlp import MLP
+from headstart.models.transformer import Transformer
 from headstart.ranks import count, from_first
 from headstart.recipes.methods import METHODS, RULES
 from headstart.tasks import ClassificationTasks, SupervisedTasks
@@ -116,17 +118,26 @@ def build_model(config: Config, outputs: int) -> nn.Module:
     """The architecture of *f*, its weights drawn from ``config.seed`` without touching the global generator."""
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        if config.model == "mlp":
-            inputs = 1 if config.data == "sinusoid" else config.image_size**2
-            return MLP(inputs, outputs, (config.width, config.width), norm=config.norm)
-        return Conv4(
-            outputs,
-            width=config.width,
-            image_size=config.image_size,
-            downsample=config.downsample,
-            features=config.features,
-            norm=config.norm,
-        )
+        model = architecture(config, outputs)
+        return with_low_rank(model) if config.method == "low_rank" else model
+
+
+def architecture(config: Config, outputs: int) -> nn.Module:
+    """The module that ``config.model`` names."""
+    size, width = config.image_size, config.width
+    if config.model == "mlp":
+        inputs = 1 if config.data == "sinusoid" else size**2
+        return MLP(inputs, outputs, (width, width), norm=config.norm)
+    if config.model == "transformer":
+        return Transformer(outputs, width=width, patch=size // 4, image_size=size)
+    return Conv4(
+        outputs,
+        width=width,
+        image_size=size,
+        downsample=config.downsample,
+        features=config.features,
+        norm=config.norm,
+    )
 
 
 def build_learner(config: Config, outputs: int) -> Learner:

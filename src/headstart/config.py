@@ -48,7 +48,7 @@ class Config:
     test_queries: int = 15
     """Query examples per class at validation and test."""
 
-    model: Literal["conv4", "mlp"] = "conv4"
+    model: Literal["conv4", "mlp", "transformer"] = "conv4"
     """Architecture of f."""
     width: int = 64
     """Channels of each convolution, or units of each of the two hidden layers."""

@@ -10,17 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.inner_loop import mini_batch, trajectory
 from headstart.models.normalization import with_exact_normalization
+from headstart.models.transformer import Attention
 from headstart.params import Params, mean, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metrics = dict[str, Tensor]
+ATTENTION = (nn.MultiheadAttention, Attention)
 logger = logging.getLogger(__name__)
 
 
@@ -80,6 +83,8 @@ class Learner(nn.Module, ABC):
         self.model, replaced = with_exact_normalization(model)
         if replaced:
             logger.info("normalization in primitives, by the statistics of the batch at hand: %s", ", ".join(replaced))
+        if attention := [path for path, layer in self.model.named_modules() if isinstance(layer, ATTENTION)]:
+            logger.info("attention by its mathematical kernel, to be differentiated twice: %s", ", ".join(attention))
         self.inner_steps = inner_steps
         self.inner_rule = inner_rule(inner_lr)
         if self.inner_rule.learned and not self.learns_rule:
@@ -117,7 +122,8 @@ class Learner(nn.Module, ABC):
 
     def predict(self, task_params: Params, inputs: Tensor) -> Tensor:
         """``f(x)``: the predictions ``[example, ...]`` of ``inputs`` ``[example, *features]``."""
-        predictions: Tensor = functional_call(self, task_params, (inputs,))
+        with sdpa_kernel(SDPBackend.MATH):  # the only kernel of attention that can be differentiated twice
+            predictions: Tensor = functional_call(self, task_params, (inputs,))
         return predictions
 
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:

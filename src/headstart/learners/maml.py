@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.models.low_rank import LowRankLinear
 from headstart.params import Params, as_module, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
-Adapt = Literal["all", "head", "body"]
+Adapt = Literal["all", "head", "body", "low_rank"]
 
 
 class MAML(Learner):
@@ -30,7 +31,8 @@ class MAML(Learner):
 
     Args:
         order: 2 or 1.
-        adapt: ``"all"`` of the model, its ``"head"`` alone, or its ``"body"``, which is all but the head.
+        adapt: ``"all"`` of the model, its ``"head"`` alone, its ``"body"``, which is all but the head, or its head and
+            the ``"low_rank"`` terms that :func:`headstart.with_low_rank` gave it.
         head: the name of the head in ``model``; goes with ``adapt``.
 
     The paper's Omniglot rate of 0.4 is on a *sum* over ways and shots divided by shots: 2.0 on the mean used here.
@@ -74,6 +76,8 @@ class MAML(Learner):
             raise BadInputError(f"adapt={adapt!r} is unknown; choose one of {', '.join(get_args(Adapt))}.")
         if adapt != "all" and not any(name.startswith(self.head) for name in self.trained_names):
             raise BadInputError(f"the model has no module {head!r} that is trained; name its head with head=...")
+        if adapt == "low_rank" and not self.low_rank_names:
+            raise BadInputError("the model has no low-rank terms to adapt; give it some with hs.with_low_rank(model).")
         if not self.adapted_names:
             raise BadInputError(f"adapt={adapt!r} leaves no trained parameter of the model to adapt.")
         if self.inner_rule.learned and inner_steps == 0:
@@ -86,9 +90,15 @@ class MAML(Learner):
         """The names of the parameters that adapt to a task: those of the model that are trained and that ``adapt``
         names."""
         names = super().adapted_names
-        if self.adapt_part == "all":
-            return names
-        return {name for name in names if name.startswith(self.head) == (self.adapt_part == "head")}
+        of_head = {name for name in names if name.startswith(self.head)}
+        parts = {"all": names, "head": of_head, "body": names - of_head, "low_rank": of_head | self.low_rank_names}
+        return parts[self.adapt_part]
+
+    @property
+    def low_rank_names(self) -> set[str]:
+        """The names of the low-rank terms that are trained."""
+        layers = [path for path, layer in self.named_modules() if isinstance(layer, LowRankLinear)]
+        return {f"{path}.{term}" for path in layers for term in ("up", "down")} & self.trained_names
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The query loss of the adapted parameters, and the predictions."""

@@ -73,6 +73,9 @@ METHODS: dict[str, Method] = {
     ),
     "anil": Method("MAML", "initialisation", 2, "1 + 3 s", "Raghu et al. (2020)", {"adapt": "head"}),
     "boil": Method("MAML", "initialisation", 2, "1 + 3 s", "Oh et al. (2021)", {"adapt": "body"}),
+    "low_rank": Method(
+        "MAML", "initialisation", 2, "1 + 3 s", "Hu et al. (2022)", {"adapt": "low_rank"}, {"model": "transformer"}
+    ),
     "meta_sgd": Method("MAML", "update rule", 2, "1 + 3 s", "Li et al. (2017)", recipe={"inner_rule": "meta_sgd"}),
     "layer_step_rates": Method(
         "MAML",
