@@ -155,7 +155,7 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("--method boosting", "--method 'boosting' is unknown; choose one of maml, fomaml, reptile"),
+        ("--method boosting", "--method 'boosting' is none of its values; choose one of maml, fomaml, reptile"),
         (
             "--method reptile --inner-rule meta_sgd",
             "MetaSGD is learned through the inner updates, which Reptile does not",
@@ -440,7 +440,7 @@ def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
         (lambda config: {**config, "novelty": 1}, "not of this version of headstart: 'novelty'"),
         (lambda config: {**config, "ways": "five"}, "--ways 'five' is none of its values; choose int"),
         (lambda config: {**config, "out": 3, "data_root": 4}, "--data-root 4 is none of its values"),
-        (lambda config: {**config, "method": ["maml"]}, "--method .* is unknown; choose one of maml"),
+        (lambda config: {**config, "method": ["maml"]}, "--method .* is none of its values; choose one of maml"),
         (lambda config: {**config, "meta_lr": None}, "--meta-lr None is none of its values"),
     ],
 )

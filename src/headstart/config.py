@@ -160,7 +160,7 @@ def check(config: Config) -> None:
         BadInputError: a setting has none of its values, or two contradict each other.
     """
     if config.method not in tuple(METHODS):
-        raise BadInputError(f"--method {config.method!r} is unknown; choose one of {', '.join(METHODS)}.")
+        raise BadInputError(f"--method {config.method!r} is none of its values; choose one of {', '.join(METHODS)}.")
     for name, hint in get_type_hints(Config).items():
         value = getattr(config, name)
         if not is_a(value, hint):
