@@ -22,7 +22,9 @@ ORDER = """
     update_rules.base update_rules.sgd update_rules.adam
     update_rules.meta_sgd update_rules.layer_step_rates update_rules.meta_curvature
     inner_loop
-    learners.base learners.maml learners.reptile learners.pretraining
+    learners.base learners.maml learners.reptile
+    learners.any_ways learners.pretraining learners.unicorn_maml
+    learners.metric learners.prototypes learners.matching learners.proto_maml
     patches precision compilation work planning meta_gradient
     evaluation
     runs progress
