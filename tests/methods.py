@@ -58,6 +58,15 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "Reptile-Adam": lambda model: hs.Reptile(
         model, inner_lr=0.01, inner_steps=3, inner_batch=4, inner_rule=lambda rate: hs.Adam(rate, eps=1e-6)
     ),
+    "ProtoNet": lambda model: hs.ProtoNet(model),
+    "MatchingNet": lambda model: hs.MatchingNet(model),
+    "ProtoMAML": lambda model: hs.ProtoMAML(model, inner_lr=0.1, inner_steps=2),
+    "ProtoMAML-first-order": lambda model: hs.ProtoMAML(model, inner_lr=0.1, inner_steps=2, order=1),
+    "UnicornMAML": lambda model: hs.UnicornMAML(model, inner_lr=0.3, inner_steps=2),
+    "UnicornMAML-first-order": lambda model: hs.UnicornMAML(model, inner_lr=0.3, inner_steps=2, order=1),
+    "UnicornMAML-MetaCurvature": lambda model: hs.UnicornMAML(
+        model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaCurvature
+    ),
     "Pretraining": lambda model: hs.Pretraining(model),
     "ClassifierPretraining": lambda model: hs.ClassifierPretraining(model, ways=WAYS),
 }

@@ -13,7 +13,10 @@ from headstart.recipes.defaults import default_config
 from headstart.recipes.methods import METHODS
 
 COMBINATIONS = [
-    (data, method) for data in get_args(Data) for method in METHODS if (data, method) != ("sinusoid", "classifier")
+    (data, method)
+    for data in get_args(Data)
+    for method in METHODS
+    if data != "sinusoid" or not METHODS[method].needs_classes
 ]
 
 
@@ -90,6 +93,7 @@ def test_the_smallest_numbers_pass() -> None:
     [
         ({"data": "sinusoid", "model": "conv4"}, "--data sinusoid has no images: use --model mlp"),
         ({"data": "sinusoid", "model": "mlp", "method": "classifier"}, "--method classifier needs classes"),
+        ({"data": "sinusoid", "model": "mlp", "method": "proto_net"}, "--method proto_net needs classes"),
         ({"data": "glyphs", "split": "lake"}, "--split lake is of Omniglot's alphabets, not of --data glyphs"),
         ({"method": "maml", "inner_batch": 10}, "--inner-batch goes with --method reptile, not maml"),
         ({"method": "classifier", "rotations": "tasks"}, "has no tasks in training: use --rotations classes or none"),

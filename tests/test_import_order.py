@@ -24,8 +24,9 @@ ORDER = """
     update_rules.meta_sgd update_rules.layer_step_rates update_rules.meta_curvature
     update_rules.learned_optimizer
     inner_loop
-    learners.base learners.maml learners.maml_plus_plus learners.learning_to_optimize
-    learners.reptile learners.pretraining
+    learners.base learners.maml learners.maml_plus_plus learners.learning_to_optimize learners.reptile
+    learners.any_ways learners.pretraining learners.unicorn_maml
+    learners.metric learners.prototypes learners.matching learners.proto_maml
     patches precision compilation work planning meta_gradient
     evaluation
     runs progress

@@ -17,9 +17,13 @@ from .learners.base import Learner as Learner
 from .learners.learning_to_optimize import LearningToOptimize as LearningToOptimize
 from .learners.maml import MAML as MAML
 from .learners.maml_plus_plus import MAMLPlusPlus as MAMLPlusPlus
+from .learners.matching import MatchingNet as MatchingNet
 from .learners.pretraining import ClassifierPretraining as ClassifierPretraining
 from .learners.pretraining import Pretraining as Pretraining
+from .learners.proto_maml import ProtoMAML as ProtoMAML
+from .learners.prototypes import ProtoNet as ProtoNet
 from .learners.reptile import Reptile as Reptile
+from .learners.unicorn_maml import UnicornMAML as UnicornMAML
 from .meta_gradient import MetaGradient as MetaGradient
 from .models.conv4 import Conv4 as Conv4
 from .models.low_rank import LowRankLinear as LowRankLinear

@@ -173,8 +173,10 @@ def check(config: Config) -> None:
             raise BadInputError(f"{flag(name)} {value} is out of its range; choose a positive number.")
     if config.data == "sinusoid" and config.model != "mlp":
         raise BadInputError("--data sinusoid has no images: use --model mlp.")
-    if config.data == "sinusoid" and config.method == "classifier":
-        raise BadInputError("--method classifier needs classes, which --data sinusoid has not; use another method.")
+    if config.data == "sinusoid" and METHODS[config.method].needs_classes:
+        raise BadInputError(
+            f"--method {config.method} needs classes, which --data sinusoid has not; use another method."
+        )
     if config.data != "omniglot" and config.split == "lake":
         raise BadInputError(
             f"--split lake is of Omniglot's alphabets, not of --data {config.data}; use --split random."

@@ -12,6 +12,7 @@ from headstart.compilation import Compiled
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError
 from headstart.inner_loop import recomputation
+from headstart.learners.any_ways import AnyWays
 from headstart.learners.base import Learner, Metrics, metrics_of
 from headstart.params import Params, add, scale
 from headstart.planning import Choices, Execution, Plan, choose_plan
@@ -113,16 +114,8 @@ class MetaGradient:
 
     def _learner_as_it_is(self) -> tuple[object, ...]:
         """What a program or a plan is of, apart from shapes."""
-        learner = self.learner
-        modes = tuple(module.training for module in learner.modules())
-        return (
-            learner.inner_steps,
-            learner.inner_rule,
-            learner.order,
-            learner.loss,
-            frozenset(learner.trained_names),
-            modes,
-        )
+        modes = tuple(module.training for module in self.learner.modules())
+        return (*self.learner.settings, modes)
 
     def _chunks(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
         tasks = len(episodes.query.targets)
@@ -173,10 +166,11 @@ class MetaGradient:
 
 @torch.no_grad()
 def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> None:
-    """Checks on one task that the model has an output for every class target of the query sets.
+    """Checks that there is an output for every class target of the tasks; on the first task, how many outputs the model
+    has. A learner that makes its head for the task must be set to as many ways as there are classes.
 
     Raises:
-        BadInputError: it has fewer; the sentence names both numbers.
+        BadInputError: there is not, or it is not; the sentence names both numbers.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(torch.nn.Linear(2, 3))
@@ -187,9 +181,16 @@ def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> 
     """
     if episodes.query.targets.is_floating_point():
         return
+    classes = 1 + max(int(part.targets.max()) for part in episodes if part.targets.numel())
+    if isinstance(learner, AnyWays) and episodes.support.targets.numel():
+        if classes != learner.ways:
+            raise BadInputError(
+                f"a learner set to {learner.ways} ways does not fit tasks with {classes} classes; "
+                f"set its attribute ways to {classes}."
+            )
+        return
     with undrawn(episodes):
         outputs = learner.predict(meta_params, episodes.query.inputs[0]).shape[-1]
-    classes = int(episodes.query.targets.max()) + 1
     if classes > outputs:
         raise BadInputError(
             f"a model with {outputs} outputs does not fit tasks with {classes} classes; give it {classes} outputs."

@@ -101,6 +101,12 @@ class Learner(nn.Module, ABC):
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     @property
+    def settings(self) -> tuple[object, ...]:
+        """What the methods depend on besides their arguments and the model: a program that was made of this learner,
+        and a plan to run it, hold only as long as these are equal."""
+        return self.inner_steps, self.inner_rule, self.inner_batch, self.order, self.loss, frozenset(self.trained_names)
+
+    @property
     def adapted_names(self) -> set[str]:
         """The names of the parameters that adapt to a task: all of the model that are trained, unless a learner says
         otherwise."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes, Examples
-from headstart.errors import BadInputError
+from headstart.learners.any_ways import AnyWays, head_of, ways_of
 from headstart.learners.base import Learner, Loss, loss_for_targets
 from headstart.params import Params, split
 from headstart.update_rules.base import UpdateRule
@@ -47,7 +47,7 @@ class Pretraining(Learner):
         return self.judge(meta_params, episode.query)
 
 
-class ClassifierPretraining(Learner):
+class ClassifierPretraining(AnyWays):
     """``l = cross_entropy(model(x), class of x)`` over **all** training classes at once; each task gets a new head.
 
     Meta-training is supervised learning on :class:`headstart.SupervisedTasks`, whose query sets are batches from all
@@ -56,7 +56,7 @@ class ClassifierPretraining(Learner):
 
     Args:
         model: a classifier of all training classes with a linear head.
-        ways: classes of the tasks that it adapts to.
+        ways: classes of the tasks that it adapts to; may be set at any time.
         head: the name of the head in ``model``, a module with ``weight`` ``[class, feature]`` and perhaps ``bias``.
 
     Raises:
@@ -85,25 +85,20 @@ class ClassifierPretraining(Learner):
         loss: Loss = loss_for_targets,
     ) -> None:
         super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
-        self.ways = ways
+        head_of(model, head)
+        self.ways = ways_of(model, head, ways)
         self.head = f"model.{head}"
-        if f"{self.head}.weight" not in dict(self.named_parameters()):
-            raise BadInputError(f"the model has no module {head!r} with a weight; name its head with head=...")
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The loss of the classifier on the batch of all classes, and the predictions."""
         return self.judge(meta_params, episode.query)
-
-    def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
-        """As for every learner, from a head of zeros for the task's classes."""
-        return super().adaptation({**meta_params, **self.new_head(meta_params)}, support, steps, every=every)
 
     @property
     def adapted_names(self) -> set[str]:
         """The new head's parameters."""
         return {name for name, _ in self.named_parameters() if name.startswith(self.head + ".")}
 
-    def new_head(self, meta_params: Params) -> Params:
+    def new_head(self, meta_params: Params, support: Examples) -> Params:
         """The head's parameters for one task: zeros, ``[ways, feature]`` and ``[ways]``."""
         old, _ = split(meta_params, self.adapted_names)
         return {name: value.new_zeros((self.ways, *value.shape[1:])) for name, value in old.items()}

@@ -20,15 +20,17 @@ class Method:
         source: the paper.
         arguments: what makes the class this method.
         recipe: departures from ``Config``'s defaults.
+        needs_classes: whether it cannot learn regression.
     """
 
     learner: str
-    family: Literal["initialisation", "update rule", "baseline"]
+    family: Literal["initialisation", "update rule", "metric", "baseline"]
     order: int
     cost: str
     source: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    needs_classes: bool = False
 
     def __str__(self) -> str:
         """How the method is called in Python."""
@@ -104,6 +106,42 @@ METHODS: dict[str, Method] = {
         "Andrychowicz et al. (2016)",
         recipe={"inner_rule": "learned_optimizer", "inner_lr": 0.01, "inner_steps": 20},
     ),
+    "proto_net": Method(
+        "ProtoNet",
+        "metric",
+        1,
+        "2",
+        "Snell, Swersky and Zemel (2017)",
+        recipe={"inner_steps": 0, "test_inner_steps": 0},
+        needs_classes=True,
+    ),
+    "matching_net": Method(
+        "MatchingNet",
+        "metric",
+        1,
+        "2",
+        "Vinyals et al. (2016)",
+        recipe={"inner_steps": 0, "test_inner_steps": 0},
+        needs_classes=True,
+    ),
+    "proto_maml": Method(
+        "ProtoMAML",
+        "initialisation",
+        2,
+        "2 + 3 s",
+        "Triantafillou et al. (2020)",
+        recipe={"inner_lr": 0.01},
+        needs_classes=True,
+    ),
+    "unicorn_maml": Method(
+        "UnicornMAML",
+        "initialisation",
+        2,
+        "1 + 3 s",
+        "Ye and Chao (2022)",
+        recipe={"inner_steps": 5},
+        needs_classes=True,
+    ),
     "pretraining": Method(
         "Pretraining",
         "baseline",
@@ -119,5 +157,6 @@ METHODS: dict[str, Method] = {
         "1",
         "Chen et al. (2019)",
         recipe={"inner_lr": 0.1, "inner_steps": 20, "meta_batch": 1, "queries": 25, "meta_lr": 1e-3},
+        needs_classes=True,
     ),
 }

@@ -52,7 +52,11 @@ class MetaCurvature(UpdateRule):
                 return rule_params[f"factors.{name}"] * slope
             product = slope.flatten(2) if slope.dim() > 2 else slope
             for place, axis in enumerate(axes_of(slope)):
-                product = (product.movedim(place, -1) @ rule_params[f"{axis}.{name}"].T).movedim(-1, place)
+                matrix = rule_params[f"{axis}.{name}"]
+                if matrix.numel() == 1:  # a number: it may be shared by any number of rows of a head
+                    product = matrix.view(()) * product
+                else:
+                    product = (product.movedim(place, -1) @ matrix.T).movedim(-1, place)
             return product.reshape(slope.shape)
 
         return {name: torch.add(value, turned(name), alpha=-self.inner_lr) for name, value in params.items()}, state
