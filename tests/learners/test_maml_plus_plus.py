@@ -25,6 +25,7 @@ def maml_plus_plus(order: int) -> hs.MAMLPlusPlus:
         for parameter in (*learner.norms.parameters(), *learner.rule.parameters()):
             parameter.add_(0.1 * torch.randn_like(parameter))
     learner.order = order
+    assert learner.judged_steps == STEPS
     learner.step_weights.copy_(WEIGHTS)
     return learner
 
@@ -92,6 +93,20 @@ def test_a_change_of_the_weights_reaches_the_compiled_program(monkeypatch: pytes
         expected, _ = learner.meta_gradient(learner.meta_params, episodes)
         assert largest_difference(run(learner.meta_params, episodes)[0], expected) < 1e-10
     assert len(run._compiled) == 1
+
+
+def test_where_the_last_step_alone_counts_no_other_is_judged() -> None:
+    learner = maml_plus_plus(order=2)
+    episode = image_episodes().task(0)
+    learner.step_weights.copy_(torch.tensor([0.0, 0.0, 1.0]))
+    expected, loss, _ = learner.task_gradient(learner.meta_params, episode)
+    calls = []
+    honest = learner.judge
+    learner.judge = lambda *given: calls.append(1) or honest(*given)  # type: ignore[method-assign]
+    learner.start_meta_step(75_000)
+    found, again, _ = learner.task_gradient(learner.meta_params, episode)
+    assert largest_difference(found, expected) < 1e-12 and abs(again - loss) < 1e-12
+    assert len(calls) == 1
 
 
 def test_training_anneals_and_is_the_same_when_it_is_cut_in_two(tmp_path) -> None:  # type: ignore[no-untyped-def]

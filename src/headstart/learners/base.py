@@ -104,7 +104,15 @@ class Learner(nn.Module, ABC):
     def settings(self) -> tuple[object, ...]:
         """What the methods depend on besides their arguments and the model: a program that was made of this learner,
         and a plan to run it, hold only as long as these are equal."""
-        return self.inner_steps, self.inner_rule, self.inner_batch, self.order, self.loss, frozenset(self.trained_names)
+        return (
+            self.inner_steps,
+            self.inner_rule,
+            self.inner_batch,
+            self.truncation,
+            self.order,
+            self.loss,
+            frozenset(self.trained_names),
+        )
 
     @property
     def adapted_names(self) -> set[str]:

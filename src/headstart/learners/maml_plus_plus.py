@@ -85,7 +85,13 @@ class MAMLPlusPlus(MAML):
     def start_meta_step(self, meta_step: int) -> None:
         """The order and the weights of the inner steps' losses at this point of the training."""
         self.order = 1 if meta_step < self.exact_from else 2
+        self.judged_steps = self.inner_steps if meta_step < self.multi_step_until else 1
         self.step_weights.copy_(step_weights_at(meta_step, self.multi_step_until, self.inner_steps))
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Those of every learner, and how many of the inner steps are judged."""
+        return (*super().settings, self.judged_steps)
 
     def with_norms_of(self, step: int, params: Params) -> Params:
         """``params`` with the normalization weights and biases of inner step ``step``."""
@@ -105,10 +111,10 @@ class MAMLPlusPlus(MAML):
             yield self.with_norms_of(max(updates - 1, 0), {**params, **fixed})
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
-        """The weighted sum of the query losses after every inner step, and the predictions after the last."""
+        """The weighted sum of the query losses after the inner steps that count, and the predictions after the last."""
         weights = meta_params.get("step_weights", self.step_weights)  # an argument in compiled programs
         _, *points = self.adaptation(meta_params, episode.support, self.inner_steps)
-        judged = [self.judge(task_params, episode.query) for task_params in points]
+        judged = [self.judge(task_params, episode.query) for task_params in points[-self.judged_steps :]]
         losses = torch.stack([loss for loss, _ in judged])
         return losses @ weights[-len(losses) :].to(losses.dtype), judged[-1][1]
 
