@@ -13,6 +13,7 @@ from .errors import RunStoppedError as RunStoppedError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .learners.base import Learner as Learner
+from .learners.cavia import CAVIA as CAVIA
 from .learners.maml import MAML as MAML
 from .learners.pretraining import ClassifierPretraining as ClassifierPretraining
 from .learners.pretraining import Pretraining as Pretraining

@@ -117,8 +117,9 @@ def build_model(config: Config, outputs: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         if config.model == "mlp":
-            inputs = 1 if config.data == "sinusoid" else config.image_size**2
-            return MLP(inputs, outputs, (config.width, config.width), norm=config.norm)
+            features = 1 if config.data == "sinusoid" else config.image_size**2
+            context = config.context if config.method == "cavia" else 0
+            return MLP(features + context, outputs, (config.width, config.width), norm=config.norm)
         return Conv4(
             outputs,
             width=config.width,

@@ -69,6 +69,8 @@ class Config:
     """Inner update rule; adam has beta1 = 0, and the last three are learned."""
     inner_batch: int | None = None
     """Support examples per inner update; all if None. Reptile only."""
+    context: int = 5
+    """Numbers that adapt, beside the inputs. CAVIA only."""
 
     meta_steps: int = 1500
     """Outer updates."""
@@ -145,7 +147,7 @@ def config_from_record(record: dict[str, Any]) -> Config:
 
 LEAST = {
     **dict.fromkeys(("ways", "shots", "train_shots", "queries", "test_queries", "inner_batch"), 1),
-    **dict.fromkeys(("image_size", "glyph_classes", "width"), 1),
+    **dict.fromkeys(("image_size", "glyph_classes", "width", "context"), 1),
     **dict.fromkeys(("meta_steps", "meta_batch", "validation_every", "checkpoint_every", "chunk_size", "workers"), 1),
     **dict.fromkeys(("inner_steps", "test_inner_steps", "seed"), 0),
     **dict.fromkeys(("validation_tasks", "test_tasks"), 2),
@@ -175,6 +177,8 @@ def check(config: Config) -> None:
         raise BadInputError("--data sinusoid has no images: use --model mlp.")
     if config.data == "sinusoid" and config.method == "classifier":
         raise BadInputError("--method classifier needs classes, which --data sinusoid has not; use another method.")
+    if config.data != "sinusoid" and config.method == "cavia":
+        raise BadInputError(f"--method cavia needs vectors, and --data {config.data} has images: use --data sinusoid.")
     if config.data != "omniglot" and config.split == "lake":
         raise BadInputError(
             f"--split lake is of Omniglot's alphabets, not of --data {config.data}; use --split random."
