@@ -66,6 +66,7 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "Reptile-Adam": lambda model: hs.Reptile(
         model, inner_lr=0.01, inner_steps=3, inner_batch=4, inner_rule=lambda rate: hs.Adam(rate, eps=1e-6)
     ),
+    "ImplicitMAML": lambda model: hs.ImplicitMAML(model, inner_lr=0.1, inner_steps=3, proximity=2.0, cg_steps=3),
     "CAVIA": lambda model: hs.CAVIA(seeing_context(model), context=2, inner_lr=0.3, inner_steps=2),
     "CAVIA-first-order": lambda model: hs.CAVIA(seeing_context(model), context=2, inner_lr=0.3, inner_steps=2, order=1),
     "Pretraining": lambda model: hs.Pretraining(model),

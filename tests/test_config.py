@@ -65,10 +65,11 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: Any) -> 
 OUT_OF_RANGE = [
     *((name, 0) for name in ("ways", "shots", "train_shots", "queries", "test_queries", "inner_batch")),
     *((name, 0) for name in ("image_size", "glyph_classes", "width", "meta_steps", "meta_batch")),
-    *((name, 0) for name in ("validation_every", "checkpoint_every", "workers", "context")),
+    *((name, 0) for name in ("validation_every", "checkpoint_every", "workers", "cg_steps", "context")),
     *((name, -3) for name in ("inner_steps", "test_inner_steps", "seed", "ways", "meta_steps")),
     *((name, 1) for name in ("validation_tasks", "test_tasks")),
     *((name, value) for name in ("inner_lr", "meta_lr") for value in (0.0, -1.0, float("nan"), float("inf"))),
+    *((name, value) for name in ("proximity", "damping") for value in (-1.0, float("nan"))),
     ("seed", 2**63), ("meta_steps", 2**70),
 ]  # fmt: skip
 

@@ -21,8 +21,8 @@ ORDER = """
     models.normalization models.conv4 models.mlp
     update_rules.base update_rules.sgd update_rules.adam
     update_rules.meta_sgd update_rules.layer_step_rates update_rules.meta_curvature
-    inner_loop
-    learners.base learners.maml learners.reptile learners.pretraining learners.cavia
+    inner_loop conjugate_gradient
+    learners.base learners.maml learners.reptile learners.pretraining learners.implicit_maml learners.cavia
     patches precision compilation work planning meta_gradient
     evaluation
     runs progress

@@ -51,7 +51,7 @@ def test_fifty_recomputed_inner_steps_take_hardly_more_memory_than_two() -> None
     assert peak(fifty, recompute=True) < 1.5 * peak(two)
 
 
-@pytest.mark.parametrize("kind", [hs.Reptile, partial(hs.MAML, order=1)])
+@pytest.mark.parametrize("kind", [hs.ImplicitMAML, hs.Reptile, partial(hs.MAML, order=1)])
 def test_without_a_graph_fifty_inner_steps_take_no_more_memory_than_two(kind: Callable[..., hs.Learner]) -> None:
     two, fifty = (peak(kind(hs.Conv4(ways=5), inner_steps=steps)) for steps in (2, 50))
     assert fifty < 1.05 * two
@@ -127,6 +127,6 @@ def test_a_learner_that_does_not_fit_in_the_memory_is_recomputed() -> None:
     assert tight.chunk_size < roomy.chunk_size
     assert "MiB" in str(tight)
     assert not hs.MetaGradient(learner, compile=True, memory=20_000).plan(learner.meta_params, episodes).recompute
-    for kind in (partial(hs.MAML, order=1),):
+    for kind in (partial(hs.MAML, order=1), hs.ImplicitMAML):
         without_graph = kind(hs.MLP(64, 3, (8,)), inner_steps=5).double()
         assert not hs.MetaGradient(without_graph, memory=20_000).plan(without_graph.meta_params, episodes).recompute

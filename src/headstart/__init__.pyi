@@ -14,6 +14,7 @@ from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .learners.base import Learner as Learner
 from .learners.cavia import CAVIA as CAVIA
+from .learners.implicit_maml import ImplicitMAML as ImplicitMAML
 from .learners.maml import MAML as MAML
 from .learners.pretraining import ClassifierPretraining as ClassifierPretraining
 from .learners.pretraining import Pretraining as Pretraining

@@ -70,6 +70,14 @@ METHODS: dict[str, Method] = {
             "schedule": "linear",
         },
     ),
+    "implicit_maml": Method(
+        "ImplicitMAML",
+        "initialisation",
+        2,
+        "2 + s + 2 cg_steps",
+        "Rajeswaran, Finn, Kakade and Levine (2019)",
+        recipe={"inner_lr": 0.1, "inner_steps": 16},
+    ),
     "anil": Method("MAML", "initialisation", 2, "1 + 3 s", "Raghu et al. (2020)", {"adapt": "head"}),
     "boil": Method("MAML", "initialisation", 2, "1 + 3 s", "Oh et al. (2021)", {"adapt": "body"}),
     "cavia": Method(
