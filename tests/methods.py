@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -28,6 +29,19 @@ class WithNativeBatchNorm(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.head(self.scale * self.body(inputs) + self.shift)
         return logits
+
+
+def seeing_context(model: nn.Module) -> nn.Module:
+    """A model of images that takes them flat, with a context of two numbers by which it bends their grey values."""
+
+    def bent(_: nn.Module, arguments: tuple[Tensor]) -> Tensor:
+        images, context = arguments[0][:, :-2], arguments[0][:, -2:]
+        images = images + context[:, :1] * images.square() + context[:, 1:] * images.sin()
+        side = math.isqrt(images.shape[1])
+        return images.unflatten(1, (1, side, side))
+
+    model.register_forward_pre_hook(bent)
+    return model
 
 
 LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
@@ -67,6 +81,9 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "UnicornMAML-MetaCurvature": lambda model: hs.UnicornMAML(
         model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaCurvature
     ),
+    "ImplicitMAML": lambda model: hs.ImplicitMAML(model, inner_lr=0.1, inner_steps=3, proximity=2.0, cg_steps=3),
+    "CAVIA": lambda model: hs.CAVIA(seeing_context(model), context=2, inner_lr=0.3, inner_steps=2),
+    "CAVIA-first-order": lambda model: hs.CAVIA(seeing_context(model), context=2, inner_lr=0.3, inner_steps=2, order=1),
     "Pretraining": lambda model: hs.Pretraining(model),
     "ClassifierPretraining": lambda model: hs.ClassifierPretraining(model, ways=WAYS),
 }

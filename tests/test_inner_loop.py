@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,8 +38,7 @@ class Held(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
-def peak(steps: int, recompute: bool) -> int:
-    learner = hs.MAML(hs.Conv4(ways=5), inner_steps=steps)
+def peak(learner: hs.Learner, recompute: bool = False) -> int:
     examples = hs.Examples(torch.rand(1, 5, 1, 28, 28), torch.arange(5)[None])
     with Held() as held, recomputation() if recompute else nullcontext():
         learner.meta_gradient(learner.meta_params, hs.Episodes(examples, examples))
@@ -45,9 +46,15 @@ def peak(steps: int, recompute: bool) -> int:
 
 
 def test_fifty_recomputed_inner_steps_take_hardly_more_memory_than_two() -> None:
-    two = peak(2, recompute=False)
-    assert peak(4, recompute=False) > 1.5 * two
-    assert peak(50, recompute=True) < 1.5 * two
+    two, four, fifty = (hs.MAML(hs.Conv4(ways=5), inner_steps=steps) for steps in (2, 4, 50))
+    assert peak(four) > 1.5 * peak(two)
+    assert peak(fifty, recompute=True) < 1.5 * peak(two)
+
+
+@pytest.mark.parametrize("kind", [hs.ImplicitMAML, hs.Reptile, partial(hs.MAML, order=1)])
+def test_without_a_graph_fifty_inner_steps_take_no_more_memory_than_two(kind: Callable[..., hs.Learner]) -> None:
+    two, fifty = (peak(kind(hs.Conv4(ways=5), inner_steps=steps)) for steps in (2, 50))
+    assert fifty < 1.05 * two
 
 
 @pytest.mark.parametrize("rule", [hs.SGD, hs.Adam])
@@ -120,5 +127,6 @@ def test_a_learner_that_does_not_fit_in_the_memory_is_recomputed() -> None:
     assert tight.chunk_size < roomy.chunk_size
     assert "MiB" in str(tight)
     assert not hs.MetaGradient(learner, compile=True, memory=20_000).plan(learner.meta_params, episodes).recompute
-    first_order = hs.MAML(hs.MLP(64, 3, (8,)), inner_steps=5, order=1).double()
-    assert not hs.MetaGradient(first_order, memory=20_000).plan(first_order.meta_params, episodes).recompute
+    for kind in (partial(hs.MAML, order=1), hs.ImplicitMAML):
+        without_graph = kind(hs.MLP(64, 3, (8,)), inner_steps=5).double()
+        assert not hs.MetaGradient(without_graph, memory=20_000).plan(without_graph.meta_params, episodes).recompute

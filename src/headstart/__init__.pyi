@@ -14,6 +14,8 @@ from .errors import RunStoppedError as RunStoppedError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .learners.base import Learner as Learner
+from .learners.cavia import CAVIA as CAVIA
+from .learners.implicit_maml import ImplicitMAML as ImplicitMAML
 from .learners.learning_to_optimize import LearningToOptimize as LearningToOptimize
 from .learners.maml import MAML as MAML
 from .learners.maml_plus_plus import MAMLPlusPlus as MAMLPlusPlus

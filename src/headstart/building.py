@@ -126,8 +126,9 @@ def architecture(config: Config, outputs: int) -> nn.Module:
     """The module that ``config.model`` names."""
     size, width = config.image_size, config.width
     if config.model == "mlp":
-        inputs = 1 if config.data == "sinusoid" else size**2
-        return MLP(inputs, outputs, (width, width), norm=config.norm)
+        features = 1 if config.data == "sinusoid" else size**2
+        context = config.context if config.method == "cavia" else 0
+        return MLP(features + context, outputs, (width, width), norm=config.norm)
     if config.model == "transformer":
         return Transformer(outputs, width=width, patch=size // 4, image_size=size)
     return Conv4(

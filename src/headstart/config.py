@@ -69,6 +69,14 @@ class Config:
     """Inner update rule; adam has beta1 = 0, and what follows it is learned."""
     inner_batch: int | None = None
     """Support examples per inner update; all if None. Reptile only."""
+    proximity: float = 2.0
+    """How strongly task parameters are held to the meta-parameters. Implicit MAML only."""
+    cg_steps: int = 5
+    """Steps of conjugate gradient per meta-gradient. Implicit MAML only."""
+    damping: float = 22.0
+    """Added to --proximity where the meta-gradient is solved for; 0 is exact, for smooth losses. Implicit MAML only."""
+    context: int = 5
+    """Numbers that adapt, beside the inputs. CAVIA only."""
 
     meta_steps: int = 1500
     """Outer updates."""
@@ -145,9 +153,9 @@ def config_from_record(record: dict[str, Any]) -> Config:
 
 LEAST = {
     **dict.fromkeys(("ways", "shots", "train_shots", "queries", "test_queries", "inner_batch"), 1),
-    **dict.fromkeys(("image_size", "glyph_classes", "width"), 1),
+    **dict.fromkeys(("image_size", "glyph_classes", "width", "cg_steps", "context"), 1),
     **dict.fromkeys(("meta_steps", "meta_batch", "validation_every", "checkpoint_every", "chunk_size", "workers"), 1),
-    **dict.fromkeys(("inner_steps", "test_inner_steps", "seed"), 0),
+    **dict.fromkeys(("inner_steps", "test_inner_steps", "damping", "seed"), 0),
     **dict.fromkeys(("validation_tasks", "test_tasks"), 2),
 }
 """The smallest value of each number; an interval needs two tasks."""
@@ -167,7 +175,7 @@ def check(config: Config) -> None:
             raise BadInputError(f"{flag(name)} {value!r} is none of its values; choose {described(hint)}.")
         if name in LEAST and value is not None and not LEAST[name] <= value < 2**63:
             raise BadInputError(f"{flag(name)} {value} is out of its range; choose {LEAST[name]} or more.")
-    for name in ("inner_lr", "meta_lr", "memory"):
+    for name in ("inner_lr", "proximity", "meta_lr", "memory"):
         value = getattr(config, name)
         if value is not None and not 0 < value < float("inf"):
             raise BadInputError(f"{flag(name)} {value} is out of its range; choose a positive number.")
@@ -177,6 +185,8 @@ def check(config: Config) -> None:
         raise BadInputError(
             f"--method {config.method} needs classes, which --data sinusoid has not; use another method."
         )
+    if config.data != "sinusoid" and config.method == "cavia":
+        raise BadInputError(f"--method cavia needs vectors, and --data {config.data} has images: use --data sinusoid.")
     if config.data != "omniglot" and config.split == "lake":
         raise BadInputError(
             f"--split lake is of Omniglot's alphabets, not of --data {config.data}; use --split random."

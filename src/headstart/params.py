@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import torch
 from torch import Tensor, nn
 
 Params = dict[str, Tensor]
@@ -15,7 +16,6 @@ def add(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Params:
     Raises:
         KeyError: ``right`` lacks a name of ``left``.
 
-    >>> import torch
     >>> add({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)})
     {'w': tensor(3.)}
     """
@@ -28,27 +28,36 @@ def subtract(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Params:
     Raises:
         KeyError: ``right`` lacks a name of ``left``.
 
-    >>> import torch
     >>> subtract({"w": torch.tensor(1.0)}, {"w": torch.tensor(2.0)})
     {'w': tensor(-1.)}
     """
     return {name: value - right[name] for name, value in left.items()}
 
 
-def scale(params: Mapping[str, Tensor], factor: float) -> Params:
-    """``factor * params``, name by name.
+def scale(params: Mapping[str, Tensor], factor: float | Tensor) -> Params:
+    """``factor * params``, name by name, for a number or a scalar tensor.
 
-    >>> import torch
     >>> scale({"w": torch.tensor(2.0)}, -0.5)
     {'w': tensor(-1.)}
     """
     return {name: factor * value for name, value in params.items()}
 
 
+def dot(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Tensor:
+    """``left . right``, the sum of the products of all elements, as a scalar.
+
+    Raises:
+        KeyError: ``right`` lacks a name of ``left``.
+
+    >>> dot({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 4.0])})
+    tensor(11.)
+    """
+    return torch.stack([(value * right[name]).sum() for name, value in left.items()]).sum()
+
+
 def mean(params: Mapping[str, Tensor]) -> Params:
     """The mean over the leading (task) axis, name by name.
 
-    >>> import torch
     >>> mean({"w": torch.tensor([1.0, 3.0])})
     {'w': tensor(2.)}
     """
@@ -58,7 +67,6 @@ def mean(params: Mapping[str, Tensor]) -> Params:
 def split(params: Mapping[str, Tensor], names: Collection[str]) -> tuple[Params, Params]:
     """Those of ``params`` that are in ``names``, and the others; ``{**chosen, **others}`` puts them back together.
 
-    >>> import torch
     >>> chosen, others = split({"w": torch.tensor(1.0), "b": torch.tensor(2.0)}, ["b"])
     >>> list(chosen), list(others)
     (['b'], ['w'])
@@ -71,7 +79,6 @@ def split(params: Mapping[str, Tensor], names: Collection[str]) -> tuple[Params,
 def below(params: Mapping[str, Tensor], prefix: str) -> Params:
     """The entries of ``params`` whose names begin with ``prefix`` and a dot, named without them.
 
-    >>> import torch
     >>> below({"rule.w": torch.tensor(1.0), "model.w": torch.tensor(2.0)}, "rule")
     {'w': tensor(1.)}
     """
@@ -81,7 +88,6 @@ def below(params: Mapping[str, Tensor], prefix: str) -> Params:
 def as_module(params: Mapping[str, Tensor]) -> nn.Module:
     """A module that holds copies of ``params`` as its parameters, under their names, and computes nothing.
 
-    >>> import torch
     >>> [name for name, _ in as_module({"body.0.w": torch.zeros(2), "b": torch.zeros(1)}).named_parameters()]
     ['b', 'body.0.w']
     """

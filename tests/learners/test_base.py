@@ -35,12 +35,11 @@ def test_adapting_is_pure(learner: str) -> None:
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_frozen_parameters_do_not_adapt(learner: str) -> None:
     subject = built(learner, "user")
-    task_params = subject.adapt(subject.meta_params, image_episodes().task(0).support)
-    assert task_params["model.scale"].equal(subject.meta_params["model.scale"])
-    moved = {name for name, value in subject.meta_params.items() if not task_params[name].equal(value)}
+    start, *_, end = subject.adaptation(subject.meta_params, image_episodes().task(0).support, steps=2)
+    assert end["model.scale"].equal(subject.meta_params["model.scale"])
+    moved = {name for name in end if not end[name].equal(start[name])}
     assert moved <= subject.adapted_names
-    made = task_params.keys() - subject.meta_params.keys()  # what a metric learner makes of the support set
-    assert made or "model.body.1.bias" in moved or "model.head.weight" in moved
+    assert bool(moved) == bool(subject.adapted_names)  # of metric learners none adapts
 
 
 def test_a_model_with_dropout_trains() -> None:

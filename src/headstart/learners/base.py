@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import torch
@@ -90,7 +91,7 @@ class Learner(nn.Module, ABC):
         if self.inner_rule.learned and not self.learns_rule:
             raise BadInputError(
                 f"{type(self.inner_rule).__name__} is learned through the inner updates, which {type(self).__name__} "
-                "does not differentiate: use it with MAML, or another rule here."
+                "does not do: use it with MAML, or another rule here."
             )
         self.inner_batch = inner_batch
         self.loss = loss
@@ -144,18 +145,20 @@ class Learner(nn.Module, ABC):
         """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set; if not ``every`` one is
         wanted, those between the first and the last may be left out, which takes less memory if they are recomputed."""
         adapted, fixed = split(meta_params, self.adapted_names)
-
-        def support_loss(params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
-            batch = mini_batch(support, self.inner_batch, step)
-            return self.loss(self.predict({**params, **fixed}, batch.inputs), batch.targets)
-
         rule, order, truncation = self.inner_rule, self.order, self.truncation
-        for params in trajectory(support_loss, adapted, fixed, support, rule, steps, order, every, truncation):
+        for params in trajectory(self.inner_loss, adapted, fixed, support, rule, steps, order, every, truncation):
             yield {**params, **fixed}
+
+    def inner_loss(self, params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
+        """What inner update ``step`` descends, as a function of the parameters that adapt: the support loss, unless a
+        learner says otherwise."""
+        batch = mini_batch(support, self.inner_batch, step)
+        return self.judge({**params, **fixed}, batch)[0]
 
     def adapt(self, meta_params: Params, support: Examples) -> Params:
         """*F* picks *f*: the task's parameters after ``inner_steps`` inner updates."""
-        *_, task_params = self.adaptation(meta_params, support, self.inner_steps, every=False)
+        path = self.adaptation(meta_params, support, self.inner_steps, every=False)
+        (task_params,) = deque(path, maxlen=1)  # which holds the last alone
         return task_params
 
     def judge(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensor]:

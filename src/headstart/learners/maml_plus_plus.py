@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
-from headstart.inner_loop import trajectory
 from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
 from headstart.models.normalization import Normalization
-from headstart.params import Params, as_module, below, split
+from headstart.params import Params, as_module, below
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.layer_step_rates import LayerStepRates
 
@@ -100,15 +99,12 @@ class MAMLPlusPlus(MAML):
 
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """As for every learner; a query set after ``k`` updates sees the normalization of the ``k``-th."""
-        adapted, fixed = split(meta_params, self.adapted_names)
+        for updates, params in enumerate(super().adaptation(meta_params, support, steps)):
+            yield self.with_norms_of(max(updates - 1, 0), params)
 
-        def support_loss(params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
-            task_params = self.with_norms_of(step, {**params, **fixed})
-            return self.loss(self.predict(task_params, support.inputs), support.targets)
-
-        path = trajectory(support_loss, adapted, fixed, support, self.inner_rule, steps, self.order)
-        for updates, params in enumerate(path):
-            yield self.with_norms_of(max(updates - 1, 0), {**params, **fixed})
+    def inner_loss(self, params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
+        """The support loss with the normalization of inner step ``step``."""
+        return super().inner_loss(params, self.with_norms_of(step, fixed), support, step)
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The weighted sum of the query losses after the inner steps that count, and the predictions after the last."""

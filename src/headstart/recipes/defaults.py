@@ -25,7 +25,10 @@ BY_DATA: dict[Data, dict[str, Any]] = {
 }
 """On top of a method's own settings: as many meta-steps as two cores take minutes for, and MAML's for regression."""
 
-BY_BOTH: dict[tuple[Data, str], dict[str, Any]] = {("sinusoid", "reptile"): {"meta_lr": 1.0}}
+BY_BOTH: dict[tuple[Data, str], dict[str, Any]] = {
+    ("sinusoid", "reptile"): {"meta_lr": 1.0},
+    ("sinusoid", "cavia"): {"inner_lr": 1.0},
+}
 """On top of both."""
 
 

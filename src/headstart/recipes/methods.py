@@ -73,10 +73,26 @@ METHODS: dict[str, Method] = {
             "schedule": "linear",
         },
     ),
+    "implicit_maml": Method(
+        "ImplicitMAML",
+        "initialisation",
+        2,
+        "2 + s + 2 cg_steps",
+        "Rajeswaran, Finn, Kakade and Levine (2019)",
+        recipe={"inner_lr": 0.1, "inner_steps": 16},
+    ),
     "anil": Method("MAML", "initialisation", 2, "1 + 3 s", "Raghu et al. (2020)", {"adapt": "head"}),
     "boil": Method("MAML", "initialisation", 2, "1 + 3 s", "Oh et al. (2021)", {"adapt": "body"}),
     "low_rank": Method(
         "MAML", "initialisation", 2, "1 + 3 s", "Hu et al. (2022)", {"adapt": "low_rank"}, {"model": "transformer"}
+    ),
+    "cavia": Method(
+        "CAVIA",
+        "initialisation",
+        2,
+        "1 + 3 s",
+        "Zintgraf et al. (2019)",
+        recipe={"inner_lr": 1.0, "test_inner_steps": 1},
     ),
     "meta_sgd": Method("MAML", "update rule", 2, "1 + 3 s", "Li et al. (2017)", recipe={"inner_rule": "meta_sgd"}),
     "layer_step_rates": Method(
