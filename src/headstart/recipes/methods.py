@@ -155,7 +155,7 @@ METHODS: dict[str, Method] = {
         2,
         "1 + 3 s",
         "Ye and Chao (2022)",
-        recipe={"inner_steps": 5},
+        recipe={"inner_steps": 2},
         needs_classes=True,
     ),
     "pretraining": Method(
