@@ -86,14 +86,7 @@ METHODS: dict[str, Method] = {
     "low_rank": Method(
         "MAML", "initialisation", 2, "1 + 3 s", "Hu et al. (2022)", {"adapt": "low_rank"}, {"model": "transformer"}
     ),
-    "cavia": Method(
-        "CAVIA",
-        "initialisation",
-        2,
-        "1 + 3 s",
-        "Zintgraf et al. (2019)",
-        recipe={"inner_lr": 1.0, "test_inner_steps": 1},
-    ),
+    "cavia": Method("CAVIA", "initialisation", 2, "1 + 3 s", "Zintgraf et al. (2019)"),
     "meta_sgd": Method("MAML", "update rule", 2, "1 + 3 s", "Li et al. (2017)", recipe={"inner_rule": "meta_sgd"}),
     "layer_step_rates": Method(
         "MAML",
