@@ -37,7 +37,8 @@ def draw_times(axes: Axes, timings: list[dict[str, Any]], order: int, inner_step
     axes.set(xscale="log", yscale="log", xlabel="tasks", title=f"order={order}, inner_steps={inner_steps}")
     axes.set_xticks([t["tasks"] for t in chosen], [str(t["tasks"]) for t in chosen], minor=False)
     axes.minorticks_off()
-    axes.set_yticks([2, 3, 5, 10, 20], ["2", "3", "5", "10", "20"])
+    ticks = [2, 5, 10, 20, 50, 100]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.grid(alpha=0.3)
 
 
