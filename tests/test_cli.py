@@ -163,6 +163,8 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
         ("--method meta_sgd --inner-steps 0", "inner_steps=0 leaves the update rule nothing to learn from"),
         ("--method low_rank --model conv4", "no linear layer but its head"),
         ("--model transformer --width 6", "heads=4 must divide width=6"),
+        ("--method meta_sgd --inner-rule sgd", "--method meta_sgd is --inner-rule meta_sgd; for another rule"),
+        ("--method proto_net --inner-steps 3", "--method proto_net makes no inner updates"),
         ("--ways 500 --rotations none", "30 classes cannot give 500 ways; ask for fewer ways"),
         ("--ways 110 --glyph-classes 50", "100 classes cannot give 110 ways"),
         ("--ways 0", "--ways 0 is out of its range; choose 1 or more"),

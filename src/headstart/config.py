@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from headstart.errors import BadInputError
-from headstart.recipes.methods import METHODS
+from headstart.recipes.methods import LEARNED_RULES, METHODS
 
 Data = Literal["glyphs", "omniglot", "sinusoid"]
 
@@ -191,6 +191,12 @@ def check(config: Config) -> None:
         raise BadInputError(
             f"--split lake is of Omniglot's alphabets, not of --data {config.data}; use --split random."
         )
+    method = METHODS[config.method]
+    rule = method.recipe.get("inner_rule", config.inner_rule)
+    if rule in LEARNED_RULES and config.inner_rule != rule:
+        raise BadInputError(f"--method {config.method} is --inner-rule {rule}; for another rule use --method maml.")
+    if method.family == "metric" and config.inner_steps:
+        raise BadInputError(f"--method {config.method} makes no inner updates: leave --inner-steps away.")
     if config.inner_batch is not None and config.method != "reptile":
         raise BadInputError(f"--inner-batch goes with --method reptile, not {config.method}.")
     if config.rotations == "tasks" and config.method == "classifier":

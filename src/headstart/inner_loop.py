@@ -23,9 +23,9 @@ from headstart.update_rules.base import State, UpdateRule
 Loss = Callable[[Params, Params, Examples, int], Tensor]
 Run = Callable[..., tuple[Tensor, ...]]
 Moving = tuple[Params, State, Params]
+"""What a derivative may be taken by: the adapting parameters, the rule's state, and the parameters that stay fixed."""
 RULE = "rule"
 """Where the rule's own meta-parameters are, among those that stay fixed."""
-"""What a derivative may be taken by: the adapting parameters, the rule's state, and the parameters that stay fixed."""
 _recompute: ContextVar[bool] = ContextVar("recompute", default=False)
 
 
@@ -90,7 +90,7 @@ def trajectory(
 
     state = rule.initial_state(params)
     yield params
-    again = order == 2 and _recompute.get()
+    again = (order == 2 or rule.learned) and _recompute.get()
     length = 1 if every or not again else math.isqrt(max(steps - 1, 0)) + 1
     for first in range(0, steps, length):
         moving = (params, state, fixed)

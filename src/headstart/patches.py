@@ -82,7 +82,7 @@ def scatter(patches: Tensor, window: Window, height: int, width: int) -> Tensor:
 
     down, across = patches.shape[1:3]
     phases = torch.stack([phase(r, c) for r in range(step) for c in range(stride)], 3)
-    image = phases.view(*phases.shape[:3], step, stride, -1).movedim(3, 2).flatten(3, 4).flatten(1, 2)
+    image = phases.view(*phases.shape[:3], step, stride, patches.shape[-1]).movedim(3, 2).flatten(3, 4).flatten(1, 2)
     missing_below, missing_right = above + height - image.shape[1], left + width - image.shape[2]
     padded = F.pad(image, (0, 0, 0, max(0, missing_right), 0, max(0, missing_below)))
     return padded[:, above : above + height, left : left + width]

@@ -122,10 +122,10 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
         use_cache()  # before anything of PyTorch's names another folder
     work = work_of_task(learner, meta_params, episodes)
     memory = choices.memory or memory_at_hand(episodes.query.inputs.device)
-    exact = learner.order == 2 and learner.inner_steps > 1 and not choices.compile
-    recompute = bool(choices.recompute) if choices.recompute is not None else exact and work.memory > memory
+    held_through = learner.keeps_graph and learner.inner_steps > 1 and not choices.compile
+    recompute = bool(choices.recompute) if choices.recompute is not None else held_through and work.memory > memory
     held = 2 * work.memory // learner.inner_steps if recompute and learner.inner_steps else work.memory
-    fitting = max(1, memory // max(1, held)) if learner.order == 2 else tasks
+    fitting = max(1, memory // max(1, held)) if learner.keeps_graph else tasks
     compiled, why = _compile(work, tasks, choices)
     if recompute:
         compiled, why = False, f"one task would hold up to {work.memory / MIB:,.0f} MiB"

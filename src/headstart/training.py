@@ -95,7 +95,8 @@ def train(
             raise BadInputError(f"{name}={value} must be positive.")
     if validation:
         validation.check()
-    meta_params: Params = {name: p for name, p in learner.named_parameters() if name in learner.trained_names}
+    trained = learner.trained_names
+    meta_params: Params = {name: p for name, p in learner.named_parameters() if name in trained}
     if not meta_params:
         raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
     outer = optimizer(meta_params.values())
@@ -124,7 +125,7 @@ def train(
                 if agree_to_stop(state):
                     break
                 torch.manual_seed(derive_seed(seed, own("model"), state.meta_step))  # for models with dropout
-                learner.start_meta_step(state.meta_step)
+                learner.start_meta_step(state.meta_step, meta_steps)
                 episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step)).to(device)
                 gradient, metrics = meta_gradient(learner.meta_params, episodes)
             last = state.meta_step + 1 == meta_steps

@@ -53,6 +53,27 @@ def test_equals_a_plain_autograd_loop(inner_steps: int, order: int, norm: str) -
 
 
 @pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_part_that_adapts_alone_equals_a_plain_loop(part: str, order: int) -> None:
+    """ANIL and BOIL: all is trained, of which the part alone moves; in first order its gradient is a constant."""
+    learner = hs.MAML(smooth_net(), inner_lr=INNER_LR, inner_steps=2, order=order, adapt=part).double()  # type: ignore[arg-type]
+    episode = image_episodes().task(0)
+    leaves = [parameter.detach().clone().requires_grad_() for parameter in learner.model.parameters()]
+    moves = [name.startswith("head.") == (part == "head") for name, _ in learner.model.named_parameters()]
+    values = list(leaves)
+    for _ in range(2):
+        slopes = torch.autograd.grad(loss_of(learner.model, values, episode.support), values, create_graph=order == 2)
+        values = [
+            value - INNER_LR * slope if moved else value
+            for value, slope, moved in zip(values, slopes, moves, strict=True)
+        ]
+    expected = torch.autograd.grad(loss_of(learner.model, values, episode.query), leaves)
+    found, _, _ = learner.task_gradient(learner.meta_params, episode)
+    assert largest_difference(found, dict(zip(found, expected, strict=True))) < TOLERANCE
+    assert any(moves) and not all(moves)
+
+
+@pytest.mark.parametrize("order", [1, 2])
 def test_a_users_module_equals_a_plain_loop_over_the_module_as_it_was(order: int) -> None:
     """Its native batch norm, whose double backward is right outside of ``torch.func``, against ours."""
     torch.manual_seed(0)

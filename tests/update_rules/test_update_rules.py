@@ -159,3 +159,14 @@ def test_recomputation_keeps_the_gradient_of_a_learned_rule() -> None:
 def test_what_cannot_be_learned_is_said_in_one_sentence(make: Callable[[], Any], named: str) -> None:
     with pytest.raises(hs.BadInputError, match=named):
         make()
+
+
+def test_the_inner_updates_of_a_learned_rule_are_planned_as_held_in_first_order_too() -> None:
+    episodes = image_episodes()
+    learner = learner_with("MetaSGD", inner_steps=3, order=1)
+    plain = hs.MAML(learner.model, inner_lr=INNER_LR, inner_steps=3, order=1)
+    assert hs.MetaGradient(learner, memory=1).plan(learner.meta_params, episodes).recompute
+    assert not hs.MetaGradient(plain, memory=1).plan(plain.meta_params, episodes).recompute
+    expected, _ = learner.meta_gradient(learner.meta_params, episodes)
+    found, _ = hs.MetaGradient(learner, memory=1)(learner.meta_params, episodes)
+    assert largest_difference(found, expected) < 1e-10

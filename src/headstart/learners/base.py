@@ -102,6 +102,11 @@ class Learner(nn.Module, ABC):
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     @property
+    def keeps_graph(self) -> bool:
+        """Whether the meta-gradient goes through the inner updates, which are then all held until it is taken."""
+        return self.order == 2 or self.inner_rule.learned
+
+    @property
     def settings(self) -> tuple[object, ...]:
         """What the methods depend on besides their arguments and the model: a program that was made of this learner,
         and a plan to run it, hold only as long as these are equal."""
@@ -113,6 +118,7 @@ class Learner(nn.Module, ABC):
             self.order,
             self.loss,
             frozenset(self.trained_names),
+            frozenset(self.adapted_names),
         )
 
     @property
@@ -126,9 +132,9 @@ class Learner(nn.Module, ABC):
         """The learner's own parameters as they are now: not copied, and outside of any graph."""
         return {name: parameter.detach() for name, parameter in self.named_parameters()}
 
-    def start_meta_step(self, meta_step: int) -> None:
-        """Called by the outer loop before each meta-step, counted from 0, for learners that change in training; a
-        function of ``meta_step`` alone, so that a resumed run goes on as it would have."""
+    def start_meta_step(self, meta_step: int, meta_steps: int) -> None:
+        """Called by the outer loop before each of ``meta_steps``, counted from 0, for learners that change in training;
+        a function of its arguments alone, so that a resumed run goes on as it would have."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``f(x)`` with the learner's own parameters; ``predict`` takes them as an argument."""

@@ -82,8 +82,12 @@ class MAML(Learner):
             raise BadInputError(f"adapt={adapt!r} leaves no trained parameter of the model to adapt.")
         if self.inner_rule.learned and inner_steps == 0:
             raise BadInputError("inner_steps=0 leaves the update rule nothing to learn from; choose 1 or more.")
+        self.rule = self.new_rule()
+
+    def new_rule(self) -> nn.Module:
+        """The rule's meta-parameters as training begins, for the parameters that adapt."""
         adapted, _ = split(self.meta_params, self.adapted_names)
-        self.rule = as_module(self.inner_rule.initial_rule_params(adapted, inner_steps))
+        return as_module(self.inner_rule.initial_rule_params(adapted, self.inner_steps))
 
     @property
     def adapted_names(self) -> set[str]:

@@ -27,25 +27,24 @@ class MAMLPlusPlus(MAML):
     meta-gradient is first-order for ``first_order`` of the run, and exact from then on. Every inner step has learned
     rates (:class:`headstart.LayerStepRates`) and, in each normalization layer, a weight and a bias of its own, which
     are learned in the outer loop and do not adapt. Statistics are those of the batch at hand, as in the authors' code.
-    Steps beyond those of training go on with what is learned for the last one.
+    Steps beyond those of training go on with what is learned for the last one. The norms of the model itself are not
+    used: predictions are made with what ``adapt`` and ``adaptation`` return, not with the meta-parameters as they are.
 
     Args:
-        meta_steps: length of the training that the two shares are of.
-        multi_step: share of it in which all inner steps count: 10 of the authors' 150 epochs.
-        first_order: share of it without second derivatives: 50 of 150 epochs.
+        multi_step: share of the training in which all inner steps count: 10 of the authors' 150 epochs.
+        first_order: share of the training without second derivatives: 50 of 150 epochs.
 
     Raises:
-        BadInputError: there is no inner step, ``meta_steps`` is not positive, a share is not in [0, 1], or another
-            argument is out of its range.
+        BadInputError: there is no inner step, a share is not in [0, 1], or another argument is out of its range.
 
     Source: Antoniou, Edwards and Storkey (2019), "How to train your MAML", section 4. Omniglot, 5-way: 99.47 with one
     shot, 99.93 with five; 20-way: 97.65 and 99.33.
 
     >>> from headstart.models.conv4 import Conv4
-    >>> learner = MAMLPlusPlus(Conv4(ways=5), inner_steps=4, meta_steps=3000)
+    >>> learner = MAMLPlusPlus(Conv4(ways=5), inner_steps=4)
     >>> learner.order, learner.step_weights
     (1, tensor([0.2500, 0.2500, 0.2500, 0.2500]))
-    >>> learner.start_meta_step(1500)
+    >>> learner.start_meta_step(1500, meta_steps=3000)
     >>> learner.order, learner.step_weights
     (2, tensor([0., 0., 0., 1.]))
     """
@@ -58,19 +57,18 @@ class MAMLPlusPlus(MAML):
         *,
         inner_lr: float = 0.1,
         inner_steps: int = 5,
-        meta_steps: int = 75_000,
         multi_step: float = 1 / 15,
         first_order: float = 1 / 3,
         inner_rule: Callable[[float], UpdateRule] = LayerStepRates,
         loss: Loss = loss_for_targets,
     ) -> None:
-        if inner_steps < 1 or meta_steps < 1:
-            raise BadInputError(f"{inner_steps=} and {meta_steps=} must both be 1 or more for MAML++.")
+        if inner_steps < 1:
+            raise BadInputError(f"{inner_steps=} must be 1 or more for MAML++, which judges each of them.")
         for name, share in (("multi_step", multi_step), ("first_order", first_order)):
             if not 0 <= share <= 1:
                 raise BadInputError(f"{name}={share} is a share of the training; choose one from 0 to 1.")
         super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
-        self.multi_step_until, self.exact_from = multi_step * meta_steps, first_order * meta_steps
+        self.multi_step, self.first_order = multi_step, first_order
         layers = {path for path, layer in self.named_modules() if isinstance(layer, Normalization)}
         shared = {
             name: p for name, p in self.named_parameters() if name.rpartition(".")[0] in layers and p.requires_grad
@@ -78,14 +76,16 @@ class MAMLPlusPlus(MAML):
         self.norms = as_module({name: value.expand(inner_steps, *value.shape) for name, value in shared.items()})
         for parameter in shared.values():
             parameter.requires_grad_(False)
+        self.rule = self.new_rule()  # without rates for what no longer adapts
         self.register_buffer("step_weights", torch.empty(inner_steps), persistent=False)
-        self.start_meta_step(0)
+        self.start_meta_step(0, meta_steps=1)
 
-    def start_meta_step(self, meta_step: int) -> None:
+    def start_meta_step(self, meta_step: int, meta_steps: int) -> None:
         """The order and the weights of the inner steps' losses at this point of the training."""
-        self.order = 1 if meta_step < self.exact_from else 2
-        self.judged_steps = self.inner_steps if meta_step < self.multi_step_until else 1
-        self.step_weights.copy_(step_weights_at(meta_step, self.multi_step_until, self.inner_steps))
+        until = self.multi_step * meta_steps
+        self.order = 1 if meta_step < self.first_order * meta_steps else 2
+        self.judged_steps = self.inner_steps if meta_step < until else 1
+        self.step_weights.copy_(step_weights_at(meta_step, until, self.inner_steps))
 
     @property
     def settings(self) -> tuple[object, ...]:

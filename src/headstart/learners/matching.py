@@ -43,4 +43,5 @@ class MatchingNet(MetricLearner):
     def compare(self, features: Tensor, head: Params) -> Tensor:
         """``log p(k | x)``."""
         cosines = F.normalize(features) @ head["support_directions"].T
-        return torch.log(cosines.softmax(1) @ head["support_labels"])
+        probabilities = cosines.softmax(1) @ head["support_labels"]
+        return torch.log(probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny))  # of a class without examples

@@ -50,6 +50,9 @@ RULES = {
 }
 """The update rules that ``--inner-rule`` knows, with their public names in ``headstart``."""
 
+LEARNED_RULES = ("meta_sgd", "layer_step_rates", "meta_curvature", "learned_optimizer")
+"""Those of them that have meta-parameters."""
+
 METHODS: dict[str, Method] = {
     "maml": Method("MAML", "initialisation", 2, "1 + 3 s", "Finn, Abbeel and Levine (2017)"),
     "fomaml": Method("MAML", "initialisation", 1, "1 + s", "Finn, Abbeel and Levine (2017)", {"order": 1}),
@@ -100,7 +103,7 @@ METHODS: dict[str, Method] = {
         "MAMLPlusPlus",
         "update rule",
         2,
-        "4 s",
+        "up to 4 s",
         "Antoniou, Edwards and Storkey (2019)",
         recipe={"inner_rule": "layer_step_rates", "inner_lr": 0.1, "inner_steps": 5},
     ),
