@@ -110,7 +110,7 @@ PAIRS = [
     (learner, model)
     for learner in LEARNERS
     for model in MODELS
-    if learner in EVERY_MODEL or model in ("Conv4-batch", "MLP-none", "user")
+    if learner in EVERY_MODEL or model in ("Conv4-batch", "user")
 ]
 """Every learner with every model, or with one of each kind where the product would only repeat what it shows."""
 EXECUTIONS: dict[str, dict[str, object]] = {
