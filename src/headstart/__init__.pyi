@@ -17,6 +17,9 @@ from .learners.base import Learner as Learner
 from .learners.cavia import CAVIA as CAVIA
 from .learners.implicit_maml import ImplicitMAML as ImplicitMAML
 from .learners.learning_to_optimize import LearningToOptimize as LearningToOptimize
+from .learners.maml import ANIL as ANIL
+from .learners.maml import BOIL as BOIL
+from .learners.maml import FOMAML as FOMAML
 from .learners.maml import MAML as MAML
 from .learners.maml_plus_plus import MAMLPlusPlus as MAMLPlusPlus
 from .learners.matching import MatchingNet as MatchingNet

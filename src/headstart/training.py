@@ -126,7 +126,8 @@ def train(
                     break
                 torch.manual_seed(derive_seed(seed, own("model"), state.meta_step))  # for models with dropout
                 learner.start_meta_step(state.meta_step, meta_steps)
-                episodes = tasks.sample(meta_batch, derive_generator(seed, "training", state.meta_step)).to(device)
+                generator = derive_generator(seed, "training", state.meta_step)
+                episodes = learner.draw(tasks, meta_batch, generator).to(device)
                 gradient, metrics = meta_gradient(learner.meta_params, episodes)
             last = state.meta_step + 1 == meta_steps
             validating = validation and (last or (state.meta_step + 1) % validation.every == 0)
@@ -135,7 +136,7 @@ def train(
             if waited:
                 check_finite("loss", metrics, state, run)
                 check_finite("meta-gradient", gradient, state, run)
-            meta_update(outer, meta_params, gradient)
+            meta_update(outer, meta_params, {name: gradient[name] for name in learner.updated_names})
             if waited:
                 check_finite("meta-parameters", learner.meta_params, state, run)
             if schedule and not isinstance(schedule, ReduceLROnPlateau):
@@ -162,9 +163,10 @@ def train(
 
 
 def meta_update(outer: Optimizer, meta_params: Params, gradient: Params) -> None:
-    """``meta_params <- optimizer(meta_params, gradient)``, in place."""
+    """``meta_params <- optimizer(meta_params, gradient)``, in place; without a gradient a parameter stays, where a zero
+    would let the optimizer's momentum move it."""
     for name, parameter in meta_params.items():
-        parameter.grad = gradient[name]
+        parameter.grad = gradient.get(name)
     outer.step()
 
 

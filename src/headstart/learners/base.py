@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -19,6 +19,7 @@ from headstart.inner_loop import mini_batch, trajectory
 from headstart.models.normalization import with_exact_normalization
 from headstart.models.transformer import Attention
 from headstart.params import Params, mean, split
+from headstart.tasks import TaskDistribution
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
@@ -102,6 +103,12 @@ class Learner(nn.Module, ABC):
         return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     @property
+    def updated_names(self) -> set[str]:
+        """The names of the meta-parameters that this meta-step updates: all that are trained, unless a learner says
+        otherwise."""
+        return self.trained_names
+
+    @property
     def keeps_graph(self) -> bool:
         """Whether the meta-gradient goes through the inner updates, which are then all held until it is taken."""
         return self.order == 2 or self.inner_rule.learned
@@ -117,7 +124,7 @@ class Learner(nn.Module, ABC):
             self.truncation,
             self.order,
             self.loss,
-            frozenset(self.trained_names),
+            frozenset(self.updated_names),
             frozenset(self.adapted_names),
         )
 
@@ -135,6 +142,10 @@ class Learner(nn.Module, ABC):
     def start_meta_step(self, meta_step: int, meta_steps: int) -> None:
         """Called by the outer loop before each of ``meta_steps``, counted from 0, for learners that change in training;
         a function of its arguments alone, so that a resumed run goes on as it would have."""
+
+    def draw(self, tasks: TaskDistribution, count: int, generator: torch.Generator) -> Episodes:
+        """The training tasks of this meta-step."""
+        return tasks.sample(count, generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``f(x)`` with the learner's own parameters; ``predict`` takes them as an argument."""
@@ -172,25 +183,26 @@ class Learner(nn.Module, ABC):
         predictions = self.predict(task_params, query.inputs)
         return self.loss(predictions, query.targets), predictions
 
-    @abstractmethod
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
-        """``l^n``, the task's loss that meta-training minimises, and the predictions that it was taken from."""
+        """``l^n``, the task's loss that meta-training minimises, and the predictions that it was taken from: those
+        of the adapted parameters on the query set, unless a learner says otherwise."""
+        return self.judge(self.adapt(meta_params, episode.support), episode.query)
 
     def task_loss(self, meta_params: Params, episode: Episodes) -> Tensor:
         """``l^n``, the task's loss that meta-training minimises."""
         return self.outcome(meta_params, episode)[0]
 
     def task_gradient(self, meta_params: Params, episode: Episodes) -> tuple[Params, Tensor, Tensor]:
-        """``grad l^n(meta_params)`` by the names that are trained, with the loss and the predictions of the query set.
+        """``grad l^n(meta_params)`` by the names that this meta-step updates, with the loss and the query predictions.
 
         A learner overrides it where its mathematics is not that of a gradient.
         """
-        trained, fixed = split(meta_params, self.trained_names)
+        updated, fixed = split(meta_params, self.updated_names)
 
-        def outcome(trained: Params) -> tuple[Tensor, Tensor]:
-            return self.outcome({**trained, **fixed}, episode)
+        def outcome(updated: Params) -> tuple[Tensor, Tensor]:
+            return self.outcome({**updated, **fixed}, episode)
 
-        gradient, (loss, predictions) = grad_and_value(outcome, has_aux=True)(trained)
+        gradient, (loss, predictions) = grad_and_value(outcome, has_aux=True)(updated)
         return gradient, loss, predictions
 
     @torch.no_grad()
@@ -199,7 +211,7 @@ class Learner(nn.Module, ABC):
 
         Shapes:
             episodes: ``[task, example, ...]``; the meta-gradient has the names and shapes of ``meta_params``, with
-            zeros for what is not trained; the metrics are scalars
+            zeros for what is not updated; the metrics are scalars
 
         Returns:
             The meta-gradient, and ``loss`` with ``accuracy`` (class targets only) on the query sets.

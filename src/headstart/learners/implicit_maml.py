@@ -98,10 +98,6 @@ class ImplicitMAML(Learner):
         away = subtract(params, below(fixed, ANCHOR))
         return super().inner_loss(params, others, support, step) + self.proximity / 2 * dot(away, away)
 
-    def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
-        """The query loss of the adapted parameters, and the predictions."""
-        return self.judge(self.adapt(meta_params, episode.support), episode.query)
-
     def task_gradient(self, meta_params: Params, episode: Episodes) -> tuple[Params, Tensor, Tensor]:
         """``(I + H / (proximity + damping))^-1 grad query_loss(task_params)``, and the query loss and predictions."""
         support, query = episode

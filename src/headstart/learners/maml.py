@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
-from torch import Tensor, nn
+from torch import nn
 
-from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner, Loss, loss_for_targets
 from headstart.models.low_rank import LowRankLinear
-from headstart.params import Params, as_module, split
+from headstart.params import as_module, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
@@ -104,7 +104,10 @@ class MAML(Learner):
         layers = [path for path, layer in self.named_modules() if isinstance(layer, LowRankLinear)]
         return {f"{path}.{term}" for path in layers for term in ("up", "down")} & self.trained_names
 
-    def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
-        """The query loss of the adapted parameters, and the predictions."""
-        task_params = self.adapt(meta_params, episode.support)
-        return self.judge(task_params, episode.query)
+
+FOMAML = partial(MAML, order=1)
+"""First-order MAML."""
+ANIL = partial(MAML, adapt="head")
+"""MAML whose head alone adapts."""
+BOIL = partial(MAML, adapt="body")
+"""MAML whose body alone adapts."""

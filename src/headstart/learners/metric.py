@@ -8,7 +8,7 @@ from itertools import repeat
 
 from torch import Tensor, nn
 
-from headstart.episodes import Episodes, Examples
+from headstart.episodes import Examples
 from headstart.learners.any_ways import AnyWays, ways_of, with_head
 from headstart.params import Params, split
 
@@ -55,8 +55,3 @@ class MetricLearner(AnyWays):
     @abstractmethod
     def compare(self, features: Tensor, head: Params) -> Tensor:
         """The scores ``[example, ways]`` of embedded examples, ``[example, feature]``."""
-
-    def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
-        """The query loss, and the predictions."""
-        task_params = self.adapt(meta_params, episode.support)
-        return self.judge(task_params, episode.query)

@@ -46,11 +46,6 @@ class Reptile(Learner):
             model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, inner_batch=inner_batch, loss=loss
         )
 
-    def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
-        """The query loss of the adapted parameters, and the predictions."""
-        task_params = self.adapt(meta_params, episode.support)
-        return self.judge(task_params, episode.query)
-
     def task_gradient(self, meta_params: Params, episode: Episodes) -> tuple[Params, Tensor, Tensor]:
         """``meta_params - task_params``, with the loss and the predictions of the query set."""
         task_params = self.adapt(meta_params, episode.support)

@@ -55,7 +55,7 @@ LEARNED_RULES = ("meta_sgd", "layer_step_rates", "meta_curvature", "learned_opti
 
 METHODS: dict[str, Method] = {
     "maml": Method("MAML", "initialisation", 2, "1 + 3 s", "Finn, Abbeel and Levine (2017)"),
-    "fomaml": Method("MAML", "initialisation", 1, "1 + s", "Finn, Abbeel and Levine (2017)", {"order": 1}),
+    "fomaml": Method("FOMAML", "initialisation", 1, "1 + s", "Finn, Abbeel and Levine (2017)"),
     "reptile": Method(
         "Reptile",
         "initialisation",
@@ -84,8 +84,8 @@ METHODS: dict[str, Method] = {
         "Rajeswaran, Finn, Kakade and Levine (2019)",
         recipe={"inner_lr": 0.1, "inner_steps": 16},
     ),
-    "anil": Method("MAML", "initialisation", 2, "1 + 3 s", "Raghu et al. (2020)", {"adapt": "head"}),
-    "boil": Method("MAML", "initialisation", 2, "1 + 3 s", "Oh et al. (2021)", {"adapt": "body"}),
+    "anil": Method("ANIL", "initialisation", 2, "1 + 3 s", "Raghu et al. (2020)"),
+    "boil": Method("BOIL", "initialisation", 2, "1 + 3 s", "Oh et al. (2021)"),
     "low_rank": Method(
         "MAML", "initialisation", 2, "1 + 3 s", "Hu et al. (2022)", {"adapt": "low_rank"}, {"model": "transformer"}
     ),
