@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import headstart as hs
+from headstart.models.searchable import OPERATIONS
 
 WAYS = 3
 Task = Callable[[int], hs.Episodes]
@@ -44,6 +45,27 @@ def seeing_context(model: nn.Module) -> nn.Module:
     return model
 
 
+class Mixed(nn.Module):
+    """Any model, with a structure: a mixture of what it makes of its inputs and of their negative."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.structure = nn.Parameter(torch.tensor([0.3, -0.2]))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        plain, negative = self.structure.softmax(0)
+        logits: Tensor = plain * self.model(inputs) + negative * self.model(-inputs)
+        return logits
+
+
+def search(model: nn.Module, meta_step: int, *, adapt_structure: bool = False) -> hs.StructureSearch:
+    """The search of a structure at a meta-step: of the weights at even ones, of the structure at odd ones."""
+    learner = hs.StructureSearch(Mixed(model), inner_lr=0.3, inner_steps=2, adapt_structure=adapt_structure)
+    learner.start_meta_step(meta_step, meta_steps=2)
+    return learner
+
+
 LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=2),
     "FOMAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=1),
@@ -72,6 +94,9 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "Reptile-Adam": lambda model: hs.Reptile(
         model, inner_lr=0.01, inner_steps=3, inner_batch=4, inner_rule=lambda rate: hs.Adam(rate, eps=1e-6)
     ),
+    "StructureSearch-weights": lambda model: search(model, meta_step=0),
+    "StructureSearch": lambda model: search(model, meta_step=1),
+    "T-NAS": lambda model: search(model, meta_step=1, adapt_structure=True),
     "ProtoNet": lambda model: hs.ProtoNet(model),
     "MatchingNet": lambda model: hs.MatchingNet(model),
     "ProtoMAML": lambda model: hs.ProtoMAML(model, inner_lr=0.1, inner_steps=2),
@@ -95,6 +120,9 @@ def conv4(norm: str, **settings: object) -> Callable[[], nn.Module]:
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "Transformer": lambda: hs.Transformer(WAYS, width=8, heads=2, patch=4, image_size=8),
+    "Searchable": lambda: hs.SearchableConv4(
+        WAYS, (tuple(OPERATIONS), ("conv3", "skip")), width=4, image_size=8, activation=F.softplus
+    ),
     "Conv4-batch": conv4("batch"),
     "Conv4-layer": conv4("layer"),
     "Conv4-group": conv4("group"),

@@ -165,6 +165,8 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
         ("--model transformer --width 6", "heads=4 must divide width=6"),
         ("--method meta_sgd --inner-rule sgd", "--method meta_sgd is --inner-rule meta_sgd; for another rule"),
         ("--method proto_net --inner-steps 3", "--method proto_net makes no inner updates"),
+        ("--model searchable --structure conv3,,skip,pool3", "block 2 has no operation left; give it one of conv3"),
+        ("--model searchable --structure conv3,conv4", "block 2 has an unknown operation 'conv4'"),
         ("--ways 500 --rotations none", "30 classes cannot give 500 ways; ask for fewer ways"),
         ("--ways 110 --glyph-classes 50", "100 classes cannot give 110 ways"),
         ("--ways 0", "--ways 0 is out of its range; choose 1 or more"),

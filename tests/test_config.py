@@ -98,6 +98,11 @@ def test_the_smallest_numbers_pass() -> None:
         ({"method": "cavia", "model": "mlp"}, "--method cavia needs vectors, and --data glyphs has images"),
         ({"data": "glyphs", "split": "lake"}, "--split lake is of Omniglot's alphabets, not of --data glyphs"),
         ({"method": "maml", "inner_batch": 10}, "--inner-batch goes with --method reptile, not maml"),
+        ({"model": "transformer", "norm": "group"}, "--norm goes with --model conv4 or mlp or searchable, not transf"),
+        ({"model": "mlp", "downsample": "max_pool"}, "--downsample goes with --model conv4, not mlp"),
+        ({"structure": "conv3"}, "--structure goes with --model searchable, not conv4"),
+        ({"method": "structure_search"}, "needs a choice: use --model searchable and no --structure"),
+        ({"method": "cavia", "data": "sinusoid", "model": "mlp", "damping": 1.0}, "--damping goes with --method impl"),
         ({"method": "classifier", "rotations": "tasks"}, "has no tasks in training: use --rotations classes or none"),
     ],
 )

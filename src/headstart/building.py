@@ -25,10 +25,11 @@ from headstart.meta_gradient import MetaGradient
 from headstart.models.conv4 import Conv4
 from headstart.models.low_rank import with_low_rank
 from headstart.models.mlp import MLP
+from headstart.models.searchable import EVERY_OPERATION, SearchableConv4
 from headstart.models.transformer import Transformer
 from headstart.ranks import count, from_first
 from headstart.recipes.methods import METHODS, RULES
-from headstart.tasks import ClassificationTasks, SupervisedTasks
+from headstart.tasks import ClassificationTasks, HeldOutTasks, SupervisedTasks
 
 VALIDATION_GLYPHS, TEST_GLYPHS = 100, 423
 
@@ -89,8 +90,9 @@ def split_classes(config: Config) -> Parts:
     return Parts(*map(classes.choose, split))
 
 
-def build_training_tasks(config: Config, classes: ImageClasses) -> ClassificationTasks | SupervisedTasks:
-    """The training tasks of an image data set: episodes, or batches of all classes for the supervised classifier.
+def build_training_tasks(config: Config, classes: ImageClasses) -> ClassificationTasks | SupervisedTasks | HeldOutTasks:
+    """The training tasks of an image data set: episodes, in two halves of the classes for the search of a structure,
+    or batches of all classes for the supervised classifier.
 
     Raises:
         BadInputError: the classes are too few, or have too few examples.
@@ -98,9 +100,16 @@ def build_training_tasks(config: Config, classes: ImageClasses) -> Classificatio
     if config.method == "classifier":
         rotations: Literal["classes", "none"] = "classes" if config.rotations == "classes" else "none"
         return SupervisedTasks(classes, examples=config.ways * config.queries, rotations=rotations)
-    return ClassificationTasks(
-        classes, ways=config.ways, shots=config.shots_in_training, queries=config.queries, rotations=config.rotations
-    )
+    parts = [classes]
+    if config.method == "structure_search":
+        parts = [classes.choose(classes.names[first::2]) for first in (0, 1)]
+    tasks = [
+        ClassificationTasks(
+            part, ways=config.ways, shots=config.shots_in_training, queries=config.queries, rotations=config.rotations
+        )
+        for part in parts
+    ]
+    return HeldOutTasks(*tasks) if len(tasks) > 1 else tasks[0]
 
 
 def build_unseen_tasks(config: Config, classes: ImageClasses) -> ClassificationTasks:
@@ -131,6 +140,9 @@ def architecture(config: Config, outputs: int) -> nn.Module:
         return MLP(features + context, outputs, (width, width), norm=config.norm)
     if config.model == "transformer":
         return Transformer(outputs, width=width, patch=size // 4, image_size=size)
+    if config.model == "searchable":
+        candidates = EVERY_OPERATION if config.structure is None else config.structure.split(",")
+        return SearchableConv4(outputs, candidates, width=width, image_size=size, norm=config.norm)
     return Conv4(
         outputs,
         width=width,

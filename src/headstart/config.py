@@ -48,8 +48,11 @@ class Config:
     test_queries: int = 15
     """Query examples per class at validation and test."""
 
-    model: Literal["conv4", "mlp", "transformer"] = "conv4"
+    model: Literal["conv4", "mlp", "searchable", "transformer"] = "conv4"
     """Architecture of f."""
+    structure: str | None = None
+    """Operations of the searchable model's four blocks, such as conv3,conv5,skip,pool3; all of them in each, with
+    weights that are learned, if None."""
     width: int = 64
     """Channels of each convolution, or units of each of the two hidden layers."""
     norm: Literal["batch", "group", "layer", "none"] = "batch"
@@ -161,6 +164,20 @@ LEAST = {
 """The smallest value of each number; an interval needs two tasks."""
 
 
+ONLY_WITH = {
+    "norm": ("model", ("conv4", "mlp", "searchable")),
+    "downsample": ("model", ("conv4",)),
+    "features": ("model", ("conv4",)),
+    "structure": ("model", ("searchable",)),
+    "inner_batch": ("method", ("reptile",)),
+    "proximity": ("method", ("implicit_maml",)),
+    "cg_steps": ("method", ("implicit_maml",)),
+    "damping": ("method", ("implicit_maml",)),
+    "context": ("method", ("cavia",)),
+}
+"""Settings that would be without effect, unless another one has one of these values."""
+
+
 def check(config: Config) -> None:
     """Refuses, before any work is done, what cannot be worked with.
 
@@ -179,9 +196,10 @@ def check(config: Config) -> None:
         value = getattr(config, name)
         if value is not None and not 0 < value < float("inf"):
             raise BadInputError(f"{flag(name)} {value} is out of its range; choose a positive number.")
+    method = METHODS[config.method]
     if config.data == "sinusoid" and config.model != "mlp":
         raise BadInputError("--data sinusoid has no images: use --model mlp.")
-    if config.data == "sinusoid" and METHODS[config.method].needs_classes:
+    if config.data == "sinusoid" and method.needs_classes:
         raise BadInputError(
             f"--method {config.method} needs classes, which --data sinusoid has not; use another method."
         )
@@ -191,14 +209,18 @@ def check(config: Config) -> None:
         raise BadInputError(
             f"--split lake is of Omniglot's alphabets, not of --data {config.data}; use --split random."
         )
-    method = METHODS[config.method]
+    if config.method == "structure_search" and (config.model != "searchable" or config.structure is not None):
+        raise BadInputError("--method structure_search needs a choice: use --model searchable and no --structure.")
     rule = method.recipe.get("inner_rule", config.inner_rule)
     if rule in LEARNED_RULES and config.inner_rule != rule:
         raise BadInputError(f"--method {config.method} is --inner-rule {rule}; for another rule use --method maml.")
     if method.family == "metric" and config.inner_steps:
         raise BadInputError(f"--method {config.method} makes no inner updates: leave --inner-steps away.")
-    if config.inner_batch is not None and config.method != "reptile":
-        raise BadInputError(f"--inner-batch goes with --method reptile, not {config.method}.")
+    for name, (setting, values) in ONLY_WITH.items():
+        if getattr(config, name) != getattr(Config, name) and getattr(config, setting) not in values:
+            raise BadInputError(
+                f"{flag(name)} goes with {flag(setting)} {' or '.join(values)}, not {getattr(config, setting)}."
+            )
     if config.rotations == "tasks" and config.method == "classifier":
         raise BadInputError("--method classifier has no tasks in training: use --rotations classes or none.")
 

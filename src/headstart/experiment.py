@@ -61,7 +61,7 @@ def prepare(config: Config) -> Experiment:
         return Experiment(tasks, unseen, unseen, build_learner(config, outputs=1), optimizer)
     classes = load_classes(config)
     training = build_training_tasks(config, classes.train)
-    outputs = training.class_count if config.method == "classifier" else config.ways
+    outputs = training.class_count if isinstance(training, SupervisedTasks) else config.ways
     validation, test = (build_unseen_tasks(config, part) for part in (classes.validation, classes.test))
     return Experiment(training, validation, test, build_learner(config, outputs), optimizer)
 

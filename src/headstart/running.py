@@ -25,6 +25,7 @@ from headstart.experiment import (
     workers_to_use,
 )
 from headstart.launching import RANK_LOST, launch, started_by_launch
+from headstart.models.searchable import SearchableConv4
 from headstart.ranks import RankLostError, check_share, count, from_first, process_group
 from headstart.runs import RunFolder, read_config
 from headstart.training_state import what_is_kept
@@ -100,6 +101,8 @@ def train(config: Config) -> int:
         tell(f"stopped at meta-step {state.meta_step} of {config.meta_steps}; go on: headstart resume {path}")
         return 128 + state.stopped_by if speaks() else 0
     tell(f"trained {state.meta_step:,} meta-steps in {state.seconds:.0f} s, best at meta-step {state.best_step:,}")
+    if isinstance(experiment.learner.model, SearchableConv4) and config.structure is None:
+        tell(f"strongest operations: --model searchable --structure {','.join(experiment.learner.model.strongest)}")
     result = evaluate(
         experiment.learner, experiment.test, count=config.test_tasks, inner_steps=config.inner_steps_in_test
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -124,6 +124,25 @@ class ClassificationTasks:
         device = self.images.device
         index = [part.to(device) for part in (turn, character, example)]
         return Examples(to_inputs(self.images[tuple(index)]), target.to(device))
+
+
+class HeldOutTasks(NamedTuple):
+    """Training tasks in two parts: what the weights are learned on, and what is held out for the structure.
+
+    As a distribution of tasks of its own it is the first of them.
+
+    >>> classes = ImageClasses(torch.zeros(10, 20, 1, 28, 28, dtype=torch.uint8), tuple("abcdefghij"))
+    >>> parts = [ClassificationTasks(classes.choose(names), ways=5, shots=1, queries=3) for names in ("abcde", "fghij")]
+    >>> HeldOutTasks(*parts).sample(2, torch.Generator()).query.targets.shape
+    torch.Size([2, 15])
+    """
+
+    weights: TaskDistribution
+    structure: TaskDistribution
+
+    def sample(self, count: int, generator: torch.Generator) -> Episodes:
+        """``count`` tasks of the weights' part."""
+        return self.weights.sample(count, generator)
 
 
 class SupervisedTasks:

@@ -24,7 +24,7 @@ class Method:
     """
 
     learner: str
-    family: Literal["initialisation", "update rule", "metric", "baseline"]
+    family: Literal["initialisation", "update rule", "structure", "metric", "baseline"]
     order: int
     cost: str
     source: str
@@ -117,6 +117,15 @@ METHODS: dict[str, Method] = {
         "2 s",
         "Andrychowicz et al. (2016)",
         recipe={"inner_rule": "learned_optimizer", "inner_lr": 0.01, "inner_steps": 20},
+    ),
+    "structure_search": Method(
+        "StructureSearch",
+        "structure",
+        2,
+        "1 + 3 s",
+        "Lian et al. (2020)",
+        recipe={"model": "searchable", "width": 16},
+        needs_classes=True,
     ),
     "proto_net": Method(
         "ProtoNet",

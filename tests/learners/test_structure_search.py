@@ -1,0 +1,131 @@
+"""The search of a structure against a plain autograd loop, in float64, and what it does to the outer loop."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import headstart as hs
+from methods import WAYS, image_episodes, largest_difference
+
+INNER_LR = 0.3
+CANDIDATES = (("conv3", "skip"), ("conv3", "separable3", "narrow3"))
+
+
+def searchable(width: int = 4) -> hs.SearchableConv4:
+    torch.manual_seed(0)
+    model = hs.SearchableConv4(WAYS, CANDIDATES, width=width, image_size=8, activation=F.softplus).double()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("structure"):
+                parameter.copy_(torch.randn(len(parameter), dtype=torch.float64))
+    return model
+
+
+def plain_loop(model: nn.Module, episode: hs.Episodes, inner_steps: int, adapt_structure: bool) -> dict[str, Tensor]:
+    """The textbook: leaves, ``torch.autograd.grad`` with ``create_graph``, and the gradient of everything."""
+    leaves = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
+    adapting = [name for name in leaves if adapt_structure or not name.endswith("structure")]
+    point = dict(leaves)
+
+    def loss_of(params: dict[str, Tensor], examples: hs.Examples) -> Tensor:
+        return F.cross_entropy(torch.func.functional_call(model, params, (examples.inputs,)), examples.targets)
+
+    for _ in range(inner_steps):
+        slopes = torch.autograd.grad(
+            loss_of(point, episode.support), [point[name] for name in adapting], create_graph=True
+        )
+        point |= {name: point[name] - INNER_LR * slope for name, slope in zip(adapting, slopes, strict=True)}
+    slopes = torch.autograd.grad(loss_of(point, episode.query), list(leaves.values()))
+    return {f"model.{name}": slope for name, slope in zip(leaves, slopes, strict=True)}
+
+
+@pytest.mark.parametrize("adapt_structure", [False, True])
+@pytest.mark.parametrize("inner_steps", [0, 1, 2])
+def test_equals_a_plain_autograd_loop(inner_steps: int, adapt_structure: bool) -> None:
+    model, episodes = searchable(), image_episodes(tasks=3)
+    learner = hs.StructureSearch(
+        model, inner_lr=INNER_LR, inner_steps=inner_steps, adapt_structure=adapt_structure
+    ).double()
+    per_task = [plain_loop(model, episodes.task(task), inner_steps, adapt_structure) for task in range(3)]
+    expected = {name: torch.stack([task[name] for task in per_task]).mean(0) for name in per_task[0]}
+    for meta_step, searching in ((0, False), (1, True), (2, False)):
+        learner.start_meta_step(meta_step, meta_steps=3)
+        gradient, _ = learner.meta_gradient(learner.meta_params, episodes)
+        updated = {name for name in expected if name.endswith("structure") == searching}
+        assert learner.updated_names == updated
+        wanted = {name: value if name in updated else torch.zeros_like(value) for name, value in expected.items()}
+        assert largest_difference(gradient, wanted) < 1e-10
+        assert all(gradient[name].abs().max() > 1e-4 for name in updated if not name.endswith("head.bias"))
+
+
+def test_one_engine_serves_both_kinds_of_meta_step() -> None:
+    learner, episodes = hs.StructureSearch(searchable(), inner_lr=INNER_LR).double(), image_episodes(tasks=3)
+    run = hs.MetaGradient(learner, "chunks", chunk_size=2)
+    for meta_step in (0, 1, 2):
+        learner.start_meta_step(meta_step, meta_steps=3)
+        expected, _ = learner.meta_gradient(learner.meta_params, episodes)
+        assert largest_difference(run(learner.meta_params, episodes)[0], expected) < 1e-10
+
+
+class Drawn:
+    """Tasks that note how often they were drawn from."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.count = seed, 0
+
+    def sample(self, count: int, generator: torch.Generator) -> hs.Episodes:
+        self.count += 1
+        return image_episodes(tasks=count, seed=self.seed)
+
+
+def test_the_outer_loop_takes_turns_and_leaves_the_other_part_alone() -> None:
+    learner = hs.StructureSearch(searchable(), inner_lr=INNER_LR).double()
+    tasks = hs.HeldOutTasks(Drawn(1), Drawn(2))
+    before = {name: value.clone() for name, value in learner.meta_params.items()}
+    hs.train(learner, tasks, meta_steps=1, meta_batch=2)
+    moved = {name for name, value in learner.meta_params.items() if not value.equal(before[name])}
+    assert moved == learner.trained_names - learner.structure_names
+    hs.train(learner, tasks, meta_steps=6, meta_batch=2)
+    assert (tasks.weights.count, tasks.structure.count) == (4, 3)  # type: ignore[attr-defined]
+    assert not any(learner.meta_params[name].equal(before[name]) for name in learner.trained_names)
+
+
+def test_momentum_does_not_move_what_is_not_updated() -> None:
+    """Adam with a zero gradient would."""
+    learner = hs.StructureSearch(searchable(), inner_lr=INNER_LR).double()
+    tasks, seen = hs.HeldOutTasks(Drawn(1), Drawn(2)), []
+
+    class Watched(torch.optim.Adam):
+        def step(self, closure: None = None) -> None:  # type: ignore[override]
+            seen.append({name: value.clone() for name, value in learner.meta_params.items()})
+            super().step(closure)
+
+    hs.train(learner, tasks, meta_steps=4, meta_batch=2, optimizer=Watched)
+    structure = learner.structure_names
+    for meta_step, (before, after) in enumerate(pairwise(seen)):
+        moved = {name for name in before if not before[name].equal(after[name])}
+        assert moved == (structure if meta_step % 2 else learner.trained_names - structure)
+
+
+def test_what_is_found_is_an_ordinary_network() -> None:
+    model = searchable()
+    found = hs.SearchableConv4(WAYS, model.strongest, width=4, image_size=8)
+    assert len(model.strongest) == len(CANDIDATES)
+    assert all(name in names for name, names in zip(model.strongest, CANDIDATES, strict=True))
+    assert not any(name.endswith("structure") for name, _ in found.named_parameters())
+    assert found(torch.zeros(2, 1, 8, 8)).shape == (2, WAYS)
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(hs.BadInputError, match="no structure to learn"):
+        hs.StructureSearch(hs.Conv4(WAYS))
+    with pytest.raises(hs.BadInputError, match="no structure to learn"):
+        hs.StructureSearch(hs.SearchableConv4(WAYS, ["conv3"] * 4))
+    learner = hs.StructureSearch(searchable())
+    with pytest.raises(hs.BadInputError, match=r"train on hs\.HeldOutTasks"):
+        hs.train(learner, Drawn(0), meta_steps=1)
