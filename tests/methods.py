@@ -61,7 +61,9 @@ class Mixed(nn.Module):
 
 def search(model: nn.Module, meta_step: int, *, adapt_structure: bool = False) -> hs.StructureSearch:
     """The search of a structure at a meta-step: of the weights at even ones, of the structure at odd ones."""
-    learner = hs.StructureSearch(Mixed(model), inner_lr=0.3, inner_steps=2, adapt_structure=adapt_structure)
+    learner = hs.StructureSearch(
+        Mixed(model), inner_lr=0.3, inner_steps=2, adapt_structure=adapt_structure, structure_lr=1.0
+    )
     learner.start_meta_step(meta_step, meta_steps=2)
     return learner
 

@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
-from headstart.building import load_classes
+from headstart.building import build_training_tasks, load_classes
 from headstart.config import Config
+from headstart.datasets.image_classes import ImageClasses
 from headstart.errors import BadInputError
-from headstart.experiment import check_unseen
+from headstart.experiment import check_unseen, tasks_like
+from headstart.recipes.defaults import default_config
 
 TRAINED = Config(glyph_classes=6, image_size=8)
 
@@ -41,3 +44,19 @@ def test_test_glyphs_do_not_depend_on_how_many_there_are_to_train_on() -> None:
     assert few.validation.names == many.validation.names
     assert not set(many.train.names) & {*many.test.names, *many.validation.names}
     assert (len(few.train.names), len(many.train.names)) == (6, 60)
+
+
+@pytest.mark.parametrize("ways", [1, 5])
+@pytest.mark.parametrize("rotations", ["classes", "none"])
+@pytest.mark.parametrize("method", ["maml", "structure_search", "t_nas", "classifier"])
+def test_the_tasks_that_are_planned_with_can_be_drawn(method: str, rotations: str, ways: int) -> None:
+    config = dataclasses.replace(default_config("omniglot", method), rotations=rotations, ways=ways)
+    assert len(tasks_like(config).sample(2, torch.Generator()).query.targets) == 2
+
+
+@pytest.mark.parametrize(("classes", "half"), [(1, 0), (8, 16)])
+def test_half_of_the_classes_must_do_for_the_search(classes: int, half: int) -> None:
+    config = dataclasses.replace(default_config("glyphs", "t_nas"), glyph_classes=classes, ways=20)
+    blank = ImageClasses(torch.zeros(classes, 20, 1, 28, 28, dtype=torch.uint8), tuple(map(str, range(classes))))
+    with pytest.raises(BadInputError, match=f"its {half} cannot give 20 ways"):
+        build_training_tasks(config, blank)

@@ -87,7 +87,14 @@ class ImageTasks:
 def results(folder: Path) -> dict[str, Any]:
     """All that must not depend on how many ranks there are."""
     gradients = {}
-    for learner, model in (("MAML", "Conv4-batch"), ("Reptile", "MLP-batch")):
+    for learner, model in (
+        ("MAML", "Conv4-batch"),
+        ("Reptile", "MLP-batch"),
+        ("MetaCurvature", "MLP-batch"),
+        ("MAML++", "MLP-batch"),
+        ("T-NAS", "MLP-batch"),
+        ("ProtoNet", "MLP-batch"),
+    ):
         engine = built(learner, model)
         run = hs.MetaGradient(engine, execution="chunks", chunk_size=2)
         gradients[learner] = run(engine.meta_params, image_episodes(TASKS))

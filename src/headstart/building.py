@@ -100,16 +100,25 @@ def build_training_tasks(config: Config, classes: ImageClasses) -> Classificatio
     if config.method == "classifier":
         rotations: Literal["classes", "none"] = "classes" if config.rotations == "classes" else "none"
         return SupervisedTasks(classes, examples=config.ways * config.queries, rotations=rotations)
-    parts = [classes]
-    if config.method == "structure_search":
-        parts = [classes.choose(classes.names[first::2]) for first in (0, 1)]
+    held_out = METHODS[config.method].family == "structure"
+    half = len(classes.names) // 2 * (4 if config.rotations == "classes" else 1)
+    if held_out and half < config.ways:
+        raise BadInputError(
+            f"--method {config.method} searches on one half of the training classes, and its {half} cannot give "
+            f"{config.ways} ways; ask for fewer ways."
+        )
     tasks = [
         ClassificationTasks(
             part, ways=config.ways, shots=config.shots_in_training, queries=config.queries, rotations=config.rotations
         )
-        for part in parts
+        for part in (halves(classes) if held_out else [classes])
     ]
-    return HeldOutTasks(*tasks) if len(tasks) > 1 else tasks[0]
+    return HeldOutTasks(*tasks) if held_out else tasks[0]
+
+
+def halves(classes: ImageClasses) -> list[ImageClasses]:
+    """Every other class, and the others."""
+    return [classes.choose(classes.names[first::2]) for first in (0, 1)]
 
 
 def build_unseen_tasks(config: Config, classes: ImageClasses) -> ClassificationTasks:

@@ -51,8 +51,8 @@ class Config:
     model: Literal["conv4", "mlp", "searchable", "transformer"] = "conv4"
     """Architecture of f."""
     structure: str | None = None
-    """Operations of the searchable model's four blocks, such as conv3,conv5,skip,pool3; all of them in each, with
-    weights that are learned, if None."""
+    """Operations of the searchable model's blocks, such as conv3,conv5,skip,pool3; if None four blocks with all of
+    them, in shares that are learned."""
     width: int = 64
     """Channels of each convolution, or units of each of the two hidden layers."""
     norm: Literal["batch", "group", "layer", "none"] = "batch"
@@ -209,8 +209,8 @@ def check(config: Config) -> None:
         raise BadInputError(
             f"--split lake is of Omniglot's alphabets, not of --data {config.data}; use --split random."
         )
-    if config.method == "structure_search" and (config.model != "searchable" or config.structure is not None):
-        raise BadInputError("--method structure_search needs a choice: use --model searchable and no --structure.")
+    if method.family == "structure" and (config.model != "searchable" or config.structure is not None):
+        raise BadInputError(f"--method {config.method} needs a choice: use --model searchable and no --structure.")
     rule = method.recipe.get("inner_rule", config.inner_rule)
     if rule in LEARNED_RULES and config.inner_rule != rule:
         raise BadInputError(f"--method {config.method} is --inner-rule {rule}; for another rule use --method maml.")

@@ -28,6 +28,7 @@ from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.planning import choose_plan
 from headstart.ranks import from_first, rank, together
+from headstart.recipes.methods import METHODS
 from headstart.runs import RunFolder, check_fits
 from headstart.tasks import SupervisedTasks, TaskDistribution
 from headstart.training import train
@@ -137,8 +138,9 @@ def tasks_like(config: Config) -> TaskDistribution:
     """Training tasks of the configuration's shapes, with nothing on the images."""
     if config.data == "sinusoid":
         return SinusoidTasks(shots=config.shots_in_training, queries=config.queries)
-    shape = (config.ways, config.shots_in_training + config.queries, 1, config.image_size, config.image_size)
-    blank = ImageClasses(torch.zeros(shape, dtype=torch.uint8), tuple(map(str, range(config.ways))))
+    classes = config.ways * (2 if METHODS[config.method].family == "structure" else 1)  # enough for two halves
+    shape = (classes, config.shots_in_training + config.queries, 1, config.image_size, config.image_size)
+    blank = ImageClasses(torch.zeros(shape, dtype=torch.uint8), tuple(map(str, range(classes))))
     return build_training_tasks(config, blank)
 
 

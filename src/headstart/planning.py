@@ -126,7 +126,7 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
     recompute = bool(choices.recompute) if choices.recompute is not None else held_through and work.memory > memory
     held = 2 * work.memory // learner.inner_steps if recompute and learner.inner_steps else work.memory
     fitting = max(1, memory // max(1, held)) if learner.keeps_graph else tasks
-    compiled, why = _compile(work, tasks, choices)
+    compiled, why = _compile(work, tasks, choices, learner.kinds_of_meta_step)
     if recompute:
         compiled, why = False, f"one task would hold up to {work.memory / MIB:,.0f} MiB"
     fastest = tasks_per_chunk(learner, meta_params, episodes, compiled)
@@ -136,16 +136,18 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
     return Plan(False, size, compiled, recompute, why)
 
 
-def _compile(work: Work, tasks: int, choices: Choices) -> tuple[bool, str]:
-    """Whether to compile, and why."""
+def _compile(work: Work, tasks: int, choices: Choices, kinds: int) -> tuple[bool, str]:
+    """Whether to compile a program for one of so many ``kinds`` of meta-step, and why."""
     if choices.compile is not None or choices.meta_steps is None:
         return bool(choices.compile), "as told" if choices.compile is not None else "the length of the run is not known"
     if work.operations > MOST_OPERATIONS:
         return False, f"{work.operations:,} operations are too many to compile in one piece"
     tasks *= ranks.count()  # the other processes have the rest of the batch
     eager = work.operations * SECONDS_PER_OPERATION + tasks * work.flops * SECONDS_PER_FLOP
-    earned = choices.meta_steps * eager / 2 > work.operations * SECONDS_TO_COMPILE
-    return earned, f"{choices.meta_steps:,} meta-steps {'earn' if earned else 'do not earn'} compiling back"
+    meta_steps = choices.meta_steps // kinds
+    earned = meta_steps * eager / 2 > work.operations * SECONDS_TO_COMPILE
+    of_a_kind = " of a kind" if kinds > 1 else ""
+    return earned, f"{meta_steps:,} meta-steps{of_a_kind} {'earn' if earned else 'do not earn'} compiling back"
 
 
 def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes, compiled: bool = False) -> int:

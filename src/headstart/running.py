@@ -102,7 +102,8 @@ def train(config: Config) -> int:
         return 128 + state.stopped_by if speaks() else 0
     tell(f"trained {state.meta_step:,} meta-steps in {state.seconds:.0f} s, best at meta-step {state.best_step:,}")
     if isinstance(experiment.learner.model, SearchableConv4) and config.structure is None:
-        tell(f"strongest operations: --model searchable --structure {','.join(experiment.learner.model.strongest)}")
+        found = ",".join(experiment.learner.model.strongest)
+        tell(f"largest shares: --model searchable --width {config.width} --structure {found} (below, all are mixed)")
     result = evaluate(
         experiment.learner, experiment.test, count=config.test_tasks, inner_steps=config.inner_steps_in_test
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 import headstart as hs
 from methods import WAYS, image_episodes, largest_difference
 
-INNER_LR = 0.3
+INNER_LR, STRUCTURE_LR = 0.3, 2.0
 CANDIDATES = (("conv3", "skip"), ("conv3", "separable3", "narrow3"))
 
 
@@ -39,7 +40,8 @@ def plain_loop(model: nn.Module, episode: hs.Episodes, inner_steps: int, adapt_s
         slopes = torch.autograd.grad(
             loss_of(point, episode.support), [point[name] for name in adapting], create_graph=True
         )
-        point |= {name: point[name] - INNER_LR * slope for name, slope in zip(adapting, slopes, strict=True)}
+        rates = [STRUCTURE_LR if name.endswith("structure") else INNER_LR for name in adapting]
+        point |= {name: point[name] - rate * slope for name, rate, slope in zip(adapting, rates, slopes, strict=True)}
     slopes = torch.autograd.grad(loss_of(point, episode.query), list(leaves.values()))
     return {f"model.{name}": slope for name, slope in zip(leaves, slopes, strict=True)}
 
@@ -49,7 +51,11 @@ def plain_loop(model: nn.Module, episode: hs.Episodes, inner_steps: int, adapt_s
 def test_equals_a_plain_autograd_loop(inner_steps: int, adapt_structure: bool) -> None:
     model, episodes = searchable(), image_episodes(tasks=3)
     learner = hs.StructureSearch(
-        model, inner_lr=INNER_LR, inner_steps=inner_steps, adapt_structure=adapt_structure
+        model,
+        inner_lr=INNER_LR,
+        inner_steps=inner_steps,
+        adapt_structure=adapt_structure,
+        structure_lr=STRUCTURE_LR,
     ).double()
     per_task = [plain_loop(model, episodes.task(task), inner_steps, adapt_structure) for task in range(3)]
     expected = {name: torch.stack([task[name] for task in per_task]).mean(0) for name in per_task[0]}
@@ -63,9 +69,11 @@ def test_equals_a_plain_autograd_loop(inner_steps: int, adapt_structure: bool) -
         assert all(gradient[name].abs().max() > 1e-4 for name in updated if not name.endswith("head.bias"))
 
 
-def test_one_engine_serves_both_kinds_of_meta_step() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_one_engine_serves_both_kinds_of_meta_step(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda program, **_: program)  # the traced graph itself, of each kind
     learner, episodes = hs.StructureSearch(searchable(), inner_lr=INNER_LR).double(), image_episodes(tasks=3)
-    run = hs.MetaGradient(learner, "chunks", chunk_size=2)
+    run = hs.MetaGradient(learner, "chunks", chunk_size=1, compile=compiled)
     for meta_step in (0, 1, 2):
         learner.start_meta_step(meta_step, meta_steps=3)
         expected, _ = learner.meta_gradient(learner.meta_params, episodes)
@@ -112,6 +120,30 @@ def test_momentum_does_not_move_what_is_not_updated() -> None:
         assert moved == (structure if meta_step % 2 else learner.trained_names - structure)
 
 
+@pytest.mark.parametrize("rule", [hs.LayerStepRates, hs.MetaSGD])
+def test_a_learned_rule_is_trained_with_the_weights_and_its_rates_for_the_structure_too(
+    rule: Callable[[float], hs.UpdateRule],
+) -> None:
+    learner = hs.StructureSearch(searchable(), inner_lr=INNER_LR, adapt_structure=True, inner_rule=rule).double()
+    rates = {name for name in learner.trained_names if name.startswith("rule.")}
+    assert any(name.endswith("structure") for name in rates)
+    assert rates <= learner.updated_names
+    learner.start_meta_step(1, meta_steps=2)
+    assert learner.updated_names == {f"model.blocks.{block}.structure" for block in (0, 1)}
+
+
+def test_the_structure_adapts_at_its_own_rate() -> None:
+    support = image_episodes(tasks=1).task(0).support
+    moved = {}
+    for structure_lr in (2.0, 4.0):
+        learner = hs.StructureSearch(searchable(), adapt_structure=True, structure_lr=structure_lr).double()
+        before, after = learner.adaptation(learner.meta_params, support, 1)
+        moved[structure_lr] = {name: after[name] - before[name] for name in before}
+    for name, move in moved[2.0].items():
+        assert torch.allclose(moved[4.0][name], move * (2 if name.endswith("structure") else 1)), name
+        assert move.abs().max() > 0
+
+
 def test_what_is_found_is_an_ordinary_network() -> None:
     model = searchable()
     found = hs.SearchableConv4(WAYS, model.strongest, width=4, image_size=8)
@@ -126,6 +158,8 @@ def test_bad_arguments_are_named() -> None:
         hs.StructureSearch(hs.Conv4(WAYS))
     with pytest.raises(hs.BadInputError, match="no structure to learn"):
         hs.StructureSearch(hs.SearchableConv4(WAYS, ["conv3"] * 4))
+    with pytest.raises(hs.BadInputError, match="structure_lr=0"):
+        hs.StructureSearch(searchable(), adapt_structure=True, structure_lr=0)
     learner = hs.StructureSearch(searchable())
     with pytest.raises(hs.BadInputError, match=r"train on hs\.HeldOutTasks"):
         hs.train(learner, Drawn(0), meta_steps=1)

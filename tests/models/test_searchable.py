@@ -62,6 +62,7 @@ def test_a_block_is_the_weighted_sum_of_its_operations() -> None:
     [
         ([("conv3",), ()], "block 2 has no operation left; give it one of conv3, "),
         (["conv3", "conv4"], "block 2 has an unknown operation 'conv4'"),
+        ([("conv3", "skip", "conv3")], "block 1 has an operation twice"),
         ([""], "block 1 has no operation left"),
         ([], "at least one block"),
     ],

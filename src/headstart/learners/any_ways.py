@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -15,7 +15,7 @@ from headstart.learners.base import Learner
 from headstart.params import Params
 
 
-class AnyWays(Learner):
+class AnyWays(Learner, ABC):
     """A learner that makes the head of *f* from each task's support set, for as many classes as ``ways`` says.
 
     No meta-parameter depends on ``ways``, which may be set at any time: after ``learner.ways = 12`` a learner that was

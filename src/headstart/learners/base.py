@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -40,7 +39,7 @@ def loss_for_targets(predictions: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(predictions, targets)
 
 
-class Learner(nn.Module, ABC):
+class Learner(nn.Module):
     """*F*: its parameters are the meta-parameters, and every method is a pure function of what it is given.
 
     All methods but ``meta_gradient`` are written for **one** task. ``meta_params`` is any dictionary with the names of
@@ -64,6 +63,8 @@ class Learner(nn.Module, ABC):
     order = 1
     truncation: int | None = None
     learns_rule = False
+    kinds_of_meta_step = 1
+    """How many different computations the meta-steps of a training are, each with a compiled program of its own."""
 
     def __init__(
         self,

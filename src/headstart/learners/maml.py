@@ -45,7 +45,7 @@ class MAML(Learner):
     et al. (2021), section 3.
 
     >>> import torch
-    >>> from headstart.episodes import Examples
+    >>> from headstart.episodes import Episodes, Examples
     >>> learner = MAML(nn.Linear(2, 3), inner_lr=0.4, order=2)
     >>> examples = Examples(torch.randn(4, 6, 2), torch.arange(3).repeat(4, 2))
     >>> gradient, metrics = learner.meta_gradient(dict(learner.named_parameters()), Episodes(examples, examples))

@@ -49,6 +49,7 @@ class MAMLPlusPlus(MAML):
     (2, tensor([0., 0., 0., 1.]))
     """
 
+    kinds_of_meta_step = 3
     step_weights: Tensor
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -11,11 +12,51 @@ from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
+from headstart.params import Params
 from headstart.tasks import HeldOutTasks, TaskDistribution
-from headstart.update_rules.base import UpdateRule
+from headstart.update_rules.base import State, UpdateRule
 from headstart.update_rules.sgd import SGD
 
-STRUCTURE = "structure"
+
+def is_structure(name: str) -> bool:
+    """Whether a parameter of the model is one of its structure.
+
+    >>> is_structure("model.blocks.0.structure"), is_structure("model.blocks.0.conv.weight")
+    (True, False)
+    """
+    return name.rpartition(".")[2] == "structure"
+
+
+@dataclass(frozen=True)
+class StructureRate(UpdateRule):
+    """``rule``, given ``factor`` times the gradient for the structure: with SGD, ``factor`` times its rate.
+
+    >>> rule = StructureRate(SGD(inner_lr=0.5), factor=4.0)
+    >>> ones = {name: torch.tensor(1.0) for name in ("model.weight", "model.structure")}
+    >>> rule.update(ones, ones, {}, step=0, rule_params={})[0]
+    {'model.weight': tensor(0.5000), 'model.structure': tensor(-1.)}
+    """
+
+    rule: UpdateRule
+    factor: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learned", self.rule.learned)
+
+    def initial_rule_params(self, params: Params, steps: int) -> Params:
+        """Those of ``rule``."""
+        return self.rule.initial_rule_params(params, steps)
+
+    def initial_state(self, params: Params) -> State:
+        """That of ``rule``."""
+        return self.rule.initial_state(params)
+
+    def update(
+        self, params: Params, gradient: Params, state: State, step: int, rule_params: Params
+    ) -> tuple[Params, State]:
+        """One step of ``rule``."""
+        scaled = {name: self.factor * value if is_structure(name) else value for name, value in gradient.items()}
+        return self.rule.update(params, scaled, state, step, rule_params)
 
 
 class StructureSearch(MAML):
@@ -24,22 +65,29 @@ class StructureSearch(MAML):
     ``structure <- optimizer(structure, grad l^n)``.
 
     The structure is every parameter of the model that is called ``structure``, as those of
-    :class:`headstart.SearchableConv4` are. Its part of the meta-gradient goes through the inner updates like that of
-    the weights. As it is, it does not adapt to a task (Auto-MAML); with ``adapt_structure`` it does, by the same inner
-    updates (T-NAS), and ``inner_rule=hs.LayerStepRates`` learns a rate of its own for it. Afterwards the search is
-    over: ``hs.SearchableConv4(ways, learner.model.strongest)`` is the network that it found, to be trained anew.
+    :class:`headstart.SearchableConv4` are; the weights are all others, those of a learned update rule among them. The
+    structure's part of the meta-gradient goes through the inner updates like that of the weights. As it is, it does not
+    adapt to a task (Auto-MAML); with ``adapt_structure`` it does, by the same updates at a rate of its own (T-NAS).
+    Afterwards the search is over: ``hs.SearchableConv4(ways, learner.model.strongest)`` is the network that it found,
+    to be trained anew.
+
+    Departures from the paper: its T-NAS trains weights and structure on the same tasks and in the same meta-step, only
+    its Auto-MAML takes turns; and it decodes a structure for every task from its adapted parameters, where
+    ``strongest`` is one for all tasks. The space of structures is another one, too.
 
     Args:
         adapt_structure: whether the structure adapts to a task, along with the weights.
-        order: 2 or 1.
+        structure_lr: inner learning rate of the structure, if it adapts; an ``inner_rule`` that is not proportional to
+            the gradient, such as Adam, has no use for it.
+        order: 2 or 1; the paper's T-NAS is first-order.
 
     Raises:
         BadInputError: the model has no structure to learn, or an argument is out of its range.
 
     Source: Lian et al. (2020), "Towards fast adaptation of neural architectures with meta learning": T-NAS, and the
     baseline Auto-MAML. Omniglot, 5-way: Auto-MAML 98.95 with one shot and 99.91 with five, T-NAS 99.36 and 99.94.
-    Alternating between weights and structure, each on tasks of its own, is Liu, Simonyan and Yang (2019), "DARTS",
-    algorithm 1.
+    The rates, 0.1 for weights and 30 for the structure, and five inner steps are those of its T-NAS. Turns between
+    weights and structure, each on data of its own: Liu, Simonyan and Yang (2019), "DARTS", algorithm 1.
 
     >>> from headstart.models.searchable import SearchableConv4
     >>> learner = StructureSearch(SearchableConv4(5, [("conv3", "skip"), ("conv3", "conv5")], width=8))
@@ -47,6 +95,8 @@ class StructureSearch(MAML):
     >>> sorted(learner.updated_names)
     ['model.blocks.0.structure', 'model.blocks.1.structure']
     """
+
+    kinds_of_meta_step = 2
 
     def __init__(
         self,
@@ -56,14 +106,19 @@ class StructureSearch(MAML):
         inner_steps: int = 1,
         order: int = 2,
         adapt_structure: bool = False,
+        structure_lr: float = 30.0,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
     ) -> None:
+        if not structure_lr > 0:
+            raise BadInputError(f"structure_lr={structure_lr} must be positive.")
         self.adapts_structure = adapt_structure
         self.searching = False
-        super().__init__(
-            model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=inner_rule, loss=loss
-        )
+
+        def rule(rate: float) -> UpdateRule:
+            return StructureRate(inner_rule(rate), structure_lr / rate) if adapt_structure else inner_rule(rate)
+
+        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=rule, loss=loss)
         if not self.structure_names:
             raise BadInputError(
                 "the model has no structure to learn; give a block of hs.SearchableConv4 two candidates."
@@ -88,7 +143,7 @@ class StructureSearch(MAML):
     @property
     def structure_names(self) -> set[str]:
         """The names of the structure's parameters."""
-        return {name for name in self.trained_names if name.rpartition(".")[2] == STRUCTURE}
+        return {name for name in self.trained_names if name.startswith("model.") and is_structure(name)}
 
     @property
     def updated_names(self) -> set[str]:

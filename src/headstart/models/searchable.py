@@ -1,4 +1,4 @@
-"""A Conv4-like network whose blocks choose among operations by learned weights."""
+"""A Conv4-like network whose blocks choose among operations by learned shares."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class MixedBlock(nn.Module):
 
     @property
     def strongest(self) -> str:
-        """The operation with the largest weight; the first of equals."""
+        """The operation with the largest share; the first of equals."""
         return self.candidates[0 if self.structure is None else int(self.structure.argmax())]
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -116,14 +116,14 @@ class MixedBlock(nn.Module):
         if self.structure is None:
             return outputs[0]
         padded = [F.pad(maps, (0, 0, 0, 0, 0, self.outputs - maps.shape[1])) for maps in outputs]
-        weights = self.structure.softmax(0)
-        return torch.stack([weight * maps for weight, maps in zip(weights, padded, strict=True)]).sum(0)
+        terms: list[Tensor] = [share * maps for share, maps in zip(self.structure.softmax(0), padded, strict=True)]
+        return sum(terms[1:], terms[0])
 
 
 class SearchableConv4(nn.Module):
-    """``logits = head(block_4(... block_1(x)))``, where every block is a mixture of operations with learned weights.
+    """``logits = head(block_4(... block_1(x)))``, where every block is a mixture of operations with learned shares.
 
-    The weights are ``softmax(structure)``, one parameter ``structure`` in each block that has a choice, which begins at
+    The shares are ``softmax(structure)``, one parameter ``structure`` in each block that has a choice, which begins at
     zero. With one candidate for every block there is none: it is then an ordinary network of that structure, and
     ``SearchableConv4(ways, found.strongest)`` is the discretised form of one whose structure was learned.
     ``conv3`` four times is :class:`headstart.Conv4`.
@@ -177,6 +177,8 @@ class SearchableConv4(nn.Module):
                 raise BadInputError(f"block {number} has no operation left; give it one of {known}.")
             if unknown := [name for name in names if name not in OPERATIONS]:
                 raise BadInputError(f"block {number} has an unknown operation {unknown[0]!r}; choose from {known}.")
+            if len({*names}) < len(names):
+                raise BadInputError(f"block {number} has an operation twice; name each of {', '.join(names)} once.")
             blocks.append(MixedBlock(names, blocks[-1].outputs if blocks else channels, width, norm, activation))
             image_size = (image_size + 1) // 2
         self.blocks = nn.Sequential(*blocks)
@@ -184,7 +186,7 @@ class SearchableConv4(nn.Module):
 
     @property
     def strongest(self) -> tuple[str, ...]:
-        """The operation with the largest weight in each block."""
+        """The operation with the largest share in each block."""
         return tuple(block.strongest for block in self.blocks if isinstance(block, MixedBlock))
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -127,6 +127,16 @@ METHODS: dict[str, Method] = {
         recipe={"model": "searchable", "width": 16},
         needs_classes=True,
     ),
+    "t_nas": Method(
+        "StructureSearch",
+        "structure",
+        1,
+        "1 + s",
+        "Lian et al. (2020)",
+        {"adapt_structure": True, "order": 1},
+        {"model": "searchable", "width": 16, "inner_lr": 0.1, "inner_steps": 5},
+        needs_classes=True,
+    ),
     "proto_net": Method(
         "ProtoNet",
         "metric",
