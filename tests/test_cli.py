@@ -245,7 +245,7 @@ def test_every_method_trains_on_glyphs_and_is_judged(
     assert {**again, "seconds": 0} == {**test, "seconds": 0}
 
 
-@pytest.mark.parametrize("method", ["maml", "fomaml", "reptile", "implicit_maml", "cavia", "pretraining"])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.needs_classes])
 def test_every_method_of_regression_trains_on_sinusoids(method: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--method", method, *SINUSOID, "--out", "run"]) == 0
     assert "test mse " in capfd.readouterr().out

@@ -30,6 +30,15 @@ def test_at_first_the_model_computes_what_it_did() -> None:
     assert (hs.with_low_rank(model)(images) - model(images)).abs().max() == 0
 
 
+def test_a_layer_at_two_places_has_one_term_at_both() -> None:
+    shared = nn.Linear(4, 4)
+    model = nn.ModuleDict({"first": shared, "second": nn.Sequential(shared, nn.Tanh()), "head": nn.Linear(4, 3)})
+    changed = hs.with_low_rank(model)
+    assert isinstance(changed["first"], hs.LowRankLinear)
+    assert changed["first"] is changed.get_submodule("second.0")
+    assert model["first"] is shared
+
+
 def test_only_the_terms_and_the_head_adapt_and_all_is_trained() -> None:
     learner = low_rank()
     assert all(name.endswith((".up", ".down")) or ".head." in name for name in learner.adapted_names)

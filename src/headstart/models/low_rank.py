@@ -60,12 +60,14 @@ def with_low_rank(model: nn.Module, rank: int = 4, head: str = "head") -> nn.Mod
     if rank < 1:
         raise BadInputError(f"rank={rank} must be 1 or more.")
     model = copy.deepcopy(model)
-    linears = [path for path, layer in model.named_modules() if type(layer) is nn.Linear and path not in ("", head)]
+    linears = {
+        path: layer
+        for path, layer in model.named_modules(remove_duplicate=False)
+        if type(layer) is nn.Linear and path not in ("", head)
+    }
     if not linears:
         raise BadInputError("the model has no linear layer but its head; low-rank terms need one.")
-    for path in linears:
-        parent, _, name = path.rpartition(".")
-        layer = model.get_submodule(path)
-        assert isinstance(layer, nn.Linear)
-        setattr(model.get_submodule(parent), name, LowRankLinear(layer, rank))
+    with_terms = {layer: LowRankLinear(layer, rank) for layer in linears.values()}  # one for a layer at two paths
+    for path, layer in linears.items():
+        model.set_submodule(path, with_terms[layer])
     return model
