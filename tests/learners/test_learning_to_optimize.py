@@ -90,7 +90,7 @@ def plain_loop(learner: hs.LearningToOptimize, network: str, episode: hs.Episode
             state = tuple(value.expand(len(theta), UNITS) for value in remembered[layer])
             remembered[layer] = list(torch.func.functional_call(cell, parts, (signal, state)))
             signal = remembered[layer][0]
-        theta = theta - RATE * (slope + F.linear(signal, leaves["output.weight"], leaves["output.bias"])[:, 0])
+        theta = theta - RATE * F.linear(signal, leaves["output.weight"], leaves["output.bias"])[:, 0]
         total = total + loss_of(theta, episode.query) / STEPS
     gradients = torch.autograd.grad(total, list(leaves.values()))
     return {f"rule.{name}": value for name, value in zip(leaves, gradients, strict=True)}

@@ -23,11 +23,12 @@ Network = Literal["mlp", "lstm"]
 
 @dataclass(frozen=True)
 class LearnedOptimizer(UpdateRule):
-    """``params <- params - inner_lr * (gradient + network(features))``, the same network for every coordinate.
+    """``params <- params - inner_lr * network(features)``, the same network for every coordinate.
 
     The features of a coordinate are size and sign of its gradient, size and sign of its momentum, and its value. The
     network has two layers: of tanh units, or of LSTM cells, which remember what they have seen of their coordinate. Its
-    output begins at zero, so that training begins as gradient descent does; in the paper it is the whole step.
+    output begins at zero, so that training begins where nothing moves. A rate that suits Adam suits it as well, since
+    it too is told a gradient's size by its logarithm.
 
     Raises:
         BadInputError: the network is unknown, or has no units.
@@ -37,8 +38,8 @@ class LearnedOptimizer(UpdateRule):
 
     >>> rule, params = LearnedOptimizer(inner_lr=0.5), {"w": torch.ones(2)}
     >>> rule_params, state = rule.initial_rule_params(params, steps=1), rule.initial_state(params)
-    >>> rule.update(params, {"w": torch.tensor([1.0, 2.0])}, state, 0, rule_params)[0]
-    {'w': tensor([0.5000, 0.0000])}
+    >>> rule.update(params, {"w": torch.tensor([1.0, 2.0])}, state, 0, {**rule_params, "output.bias": torch.ones(1)})[0]
+    {'w': tensor([0.5000, 0.5000])}
     """
 
     inner_lr: float
@@ -88,7 +89,7 @@ class LearnedOptimizer(UpdateRule):
             else:
                 remembered[layer] = lstm_cell(signal, state[layer], weight, bias)
                 signal = remembered[layer]["output"]
-        moves = slope + (signal @ rule_params["output.weight"].T + rule_params["output.bias"]).squeeze(1)
+        moves = (signal @ rule_params["output.weight"].T + rule_params["output.bias"]).squeeze(1)
         sizes = [parameter.numel() for parameter in params.values()]
         return {
             name: parameter - self.inner_lr * move.view(parameter.shape)
