@@ -16,6 +16,7 @@ from torch.func import grad
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from headstart.episodes import Examples
+from headstart.errors import BadInputError
 from headstart.params import Params, below
 from headstart.randomness import random_numbers_from, random_state
 from headstart.update_rules.base import State, UpdateRule
@@ -80,7 +81,8 @@ def trajectory(
         if truncation and step and step % truncation == 0:
             params, state = tree_map(Tensor.detach, (params, state))
         point, constants = (params, fixed) if order == 2 else tree_map(Tensor.detach, (params, fixed))
-        return rule.update(params, grad(loss)(point, constants, support, step), state, step, below(fixed, RULE))
+        gradient = grad(loss)(point, constants, support, step)
+        return updated(rule, params, gradient, state, step, below(fixed, RULE))
 
     def segment(moving: Moving, support: Examples, first: int, last: int) -> tuple[Params, State]:
         params, state, fixed = moving
@@ -100,6 +102,32 @@ def trajectory(
         else:
             params, state = advance(moving, support, first)
         yield params
+
+
+def updated(
+    rule: UpdateRule, params: Params, gradient: Params, state: State, step: int, rule_params: Params
+) -> tuple[Params, State]:
+    """``rule.update(params, gradient, state, step, rule_params)``, checked to be of the same parameters.
+
+    Raises:
+        BadInputError: the rule does not fit the parameters: it looks for a meta-parameter that there is not, or leaves
+            out a parameter or changes its shape.
+
+    >>> from headstart.update_rules.meta_sgd import MetaSGD
+    >>> updated(MetaSGD(0.1), {"w": torch.ones(2)}, {"w": torch.ones(2)}, {}, 0, rule_params={})
+    Traceback (most recent call last):
+    headstart.errors.BadInputError: MetaSGD does not fit what adapts: it has no 'rates.w'; make a new learner with it.
+    """
+    misfit = f"{type(rule).__name__} does not fit what adapts"
+    try:
+        moved, state = rule.update(params, gradient, state, step, rule_params)
+    except KeyError as error:
+        raise BadInputError(f"{misfit}: it has no {error}; make a new learner with it.") from error
+    for name, value in params.items():
+        if name not in moved or moved[name].shape != value.shape:
+            made = list(moved[name].shape) if name in moved else "nothing"
+            raise BadInputError(f"{misfit}: of {name!r} {list(value.shape)} it makes {made}; keep names and shapes.")
+    return moved, state
 
 
 def recomputed(function: Callable[[Any, Any], Any], moving: Any, constant: Any) -> Any:

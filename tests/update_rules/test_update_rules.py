@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import headstart as hs
-from headstart.update_rules.base import UpdateRule
-from methods import image_episodes, largest_difference
+from headstart.params import Params
+from headstart.update_rules.base import State, UpdateRule
+from methods import built, image_episodes, largest_difference
 
 Step = Callable[[str, Tensor, dict[str, Tensor], int], Tensor]
 INNER_LR = 0.25
@@ -170,3 +171,30 @@ def test_the_inner_updates_of_a_learned_rule_are_planned_as_held_in_first_order_
     expected, _ = learner.meta_gradient(learner.meta_params, episodes)
     found, _ = hs.MetaGradient(learner, memory=1)(learner.meta_params, episodes)
     assert largest_difference(found, expected) < 1e-10
+
+
+class Halved(UpdateRule):
+    """Leaves out what it is told to, and drops the last row of everything else."""
+
+    def __init__(self, left_out: str = "") -> None:
+        self.left_out = left_out
+
+    def update(
+        self, params: Params, gradient: Params, state: State, step: int, rule_params: Params
+    ) -> tuple[Params, State]:
+        return {name: value[:-1] for name, value in params.items() if name != self.left_out}, state
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (hs.MetaSGD(0.1), r"MetaSGD does not fit what adapts: it has no 'rates\.model\.\S+'; make a new learner"),
+        (Halved(), r"Halved does not fit .*: of 'model\.\S+' \[.*\] it makes \[.*\]; keep names and shapes"),
+        (Halved("model.unused"), r"of 'model\.unused' \[2\] it makes nothing"),
+    ],
+)
+def test_a_rule_that_does_not_fit_the_model_is_named(rule: UpdateRule, sentence: str) -> None:
+    learner = built("MAML", "user")
+    learner.inner_rule = rule
+    with pytest.raises(hs.BadInputError, match=sentence):
+        learner.meta_gradient(learner.meta_params, image_episodes(tasks=2))
