@@ -169,7 +169,11 @@ def image_episodes(tasks: int = 5, size: int = 8, shots: int = 2, queries: int =
 def built(learner: str, model: str) -> hs.Learner:
     """A learner in float64, its weights the same on every call."""
     torch.manual_seed(0)
-    return LEARNERS[learner](MODELS[model]()).double()
+    subject = LEARNERS[learner](MODELS[model]()).double()
+    for name, parameter in subject.named_parameters():
+        if name == "rule.output.weight":  # of a learned optimizer: at zero, as training begins, nothing would move
+            nn.init.normal_(parameter, std=0.3)
+    return subject
 
 
 def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
