@@ -30,7 +30,7 @@ Parts = dict[str, hs.ClassificationTasks]
 
 
 def tasks_of(data_root: Path | None) -> tuple[Parts, hs.HeldOutTasks]:
-    """Training, validation and test tasks, and the two halves of the training classes."""
+    """Training and test tasks, and the training tasks in two halves of the classes."""
     characters = hs.load_omniglot(data_root)
     split = hs.random_split(characters.names)
 
@@ -41,7 +41,6 @@ def tasks_of(data_root: Path | None) -> tuple[Parts, hs.HeldOutTasks]:
 
     parts = {
         "train": tasks(split.train, 3, "classes"),
-        "validation": tasks(split.validation, 15),
         "test": tasks(split.test, 15),
     }
     return parts, hs.HeldOutTasks(*(tasks(split.train[first::2], 3, "classes") for first in (0, 1)))
