@@ -90,9 +90,8 @@ def main() -> None:
         torch.manual_seed(0)
         model = make()
         makers = {label: partial(tuned, model, tasks, rule) for label, rule in BASELINES.items()}
-        for label, maker in makers.items():
-            row(axis, name, label, maker, tasks, arguments.count)
-        adam = tuned(model, tasks, BASELINES["Adam"]).inner_rule
+        made = {label: row(axis, name, label, maker, tasks, arguments.count) for label, maker in makers.items()}
+        adam = made["Adam"].inner_rule
         assert isinstance(adam, hs.Adam)
         for network in ("mlp", "lstm"):
             maker = partial(learned, model, tasks, network, adam.inner_lr, arguments.meta_steps)
@@ -106,7 +105,7 @@ def main() -> None:
 
 def row(
     axis: plt.Axes, name: str, label: str, make: Callable[[], hs.Learner], tasks: hs.TaskDistribution, count: int
-) -> None:
+) -> hs.Learner:
     """One optimizer: a line of the table and a line of the picture."""
     started = time.perf_counter()
     learner = make()
@@ -120,6 +119,7 @@ def row(
         flush=True,
     )
     axis.plot(losses, label=label)
+    return learner
 
 
 if __name__ == "__main__":
