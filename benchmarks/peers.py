@@ -58,7 +58,6 @@ from peers_workers import Workers
 REFERENCE = "learn2learn"
 TOLERANCE = 1e-8
 WARM_UPS = 2
-MEMORY_STEPS = (1, 2, 5)
 MEMORY_TASKS = 8
 
 
@@ -202,10 +201,9 @@ def measure_all(settings: list[Setting], rounds: int, report: dict[str, Any], ou
 
 def measure_memory(arguments: argparse.Namespace, report: dict[str, Any], out: Path | None) -> None:
     tasks = min(arguments.tasks) if arguments.quick else MEMORY_TASKS
-    steps = MEMORY_STEPS[:1] if arguments.quick else MEMORY_STEPS
     print(f"\nMiB that one meta-gradient of {tasks} tasks adds to the resident memory at its peak:")
     table_head(["order", "inner steps", *PEERS, *FORMS])
-    for order, inner_steps in itertools.product(arguments.orders, steps):
+    for order, inner_steps in itertools.product(arguments.orders, arguments.inner_steps):
         setting = Setting(arguments.ways, tasks, inner_steps, order)
         rows = {
             name: obstacle(name, order) or peak_memory(name, setting, arguments.threads) for name in [*PEERS, *FORMS]

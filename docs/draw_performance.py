@@ -1,6 +1,6 @@
-"""Draws ``docs/images/performance.png`` from what ``benchmarks/peers.py --out`` wrote.
+"""Draws ``docs/images/performance.png`` from what runs of ``benchmarks/peers.py --out`` wrote.
 
-python docs/draw_performance.py peers.json
+python docs/draw_performance.py peers.json ...
 """
 
 from __future__ import annotations
@@ -34,25 +34,30 @@ def draw_times(axes: Axes, timings: list[dict[str, Any]], order: int, inner_step
         ]
         if points:
             axes.plot(*zip(*points, strict=True), "o-", color=color, label=name, markersize=4)
-    axes.set(xscale="log", yscale="log", xlabel="tasks", title=f"order={order}, inner_steps={inner_steps}")
+    axes.set(xscale="log", yscale="log", title=f"order={order}, inner_steps={inner_steps}")
     axes.set_xticks([t["tasks"] for t in chosen], [str(t["tasks"]) for t in chosen], minor=False)
     axes.minorticks_off()
-    ticks = [2, 5, 10, 20, 50, 100]
+    ticks = [1, 2, 5, 10, 20, 50, 100, 200]
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.grid(alpha=0.3)
 
 
 def main() -> None:
-    """One panel for every order and number of inner steps."""
-    timings = json.loads(Path(sys.argv[1]).read_text())["timings"]
-    panels = sorted({(-t["order"], t["inner_steps"]) for t in timings if t["ways"] == 5})
-    figure, (all_axes,) = plt.subplots(
-        1, len(panels), figsize=(3.6 * len(panels) + 3, 3.6), sharey=True, squeeze=False, layout="constrained"
+    """A row of panels for every order, a panel for every number of inner steps."""
+    timings = [timing for path in sys.argv[1:] for timing in json.loads(Path(path).read_text())["timings"]]
+    orders = sorted({timing["order"] for timing in timings}, reverse=True)
+    steps = sorted({timing["inner_steps"] for timing in timings if timing["ways"] == 5})
+    size = (3.2 * len(steps) + 3, 3 * len(orders))
+    figure, panels = plt.subplots(
+        len(orders), len(steps), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
-    for axes, (order, inner_steps) in zip(all_axes, panels, strict=True):
-        draw_times(axes, timings, -order, inner_steps)
-    all_axes[0].set_ylabel("ms per task")
-    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    for row, order in zip(panels, orders, strict=True):
+        for axes, inner_steps in zip(row, steps, strict=True):
+            draw_times(axes, timings, order, inner_steps)
+        row[0].set_ylabel("ms per task")
+    for axes in panels[-1]:
+        axes.set_xlabel("tasks")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(Path(__file__).parent / "images" / "performance.png", dpi=120)
 
 

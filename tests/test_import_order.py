@@ -23,11 +23,11 @@ ORDER = """
     update_rules.base update_rules.sgd update_rules.adam
     update_rules.meta_sgd update_rules.layer_step_rates update_rules.meta_curvature
     update_rules.learned_optimizer
-    inner_loop conjugate_gradient
+    recomputation inner_loop conjugate_gradient
     learners.base learners.maml learners.maml_plus_plus learners.learning_to_optimize learners.reptile
     learners.structure_search learners.any_ways learners.pretraining learners.unicorn_maml learners.implicit_maml
     learners.cavia learners.metric learners.prototypes learners.matching learners.proto_maml
-    patches precision compilation work planning meta_gradient
+    patches precision compilation programs work planning meta_gradient
     evaluation
     runs progress
     training_state validation

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import headstart as hs
-from headstart.inner_loop import recomputation
+from headstart.recomputation import Recomputation, recomputation
 from methods import image_episodes, largest_difference
 
 
@@ -40,7 +40,7 @@ class Held(TorchDispatchMode):
 
 def peak(learner: hs.Learner, recompute: bool = False) -> int:
     examples = hs.Examples(torch.rand(1, 5, 1, 28, 28), torch.arange(5)[None])
-    with Held() as held, recomputation() if recompute else nullcontext():
+    with Held() as held, recomputation(Recomputation()) if recompute else nullcontext():
         learner.meta_gradient(learner.meta_params, hs.Episodes(examples, examples))
     return held.peak
 
@@ -64,7 +64,7 @@ def test_recomputing_changes_nothing(steps: int, rule: Any) -> None:
     model = hs.MLP(64, 3, (8,), norm="batch", activation=torch.tanh)
     learner = hs.MAML(model, inner_lr=0.05, inner_steps=steps, inner_rule=rule).double()
     expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
-    with recomputation():
+    with recomputation(Recomputation()):
         gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
     assert largest_difference(gradient, expected) < 1e-12
 
@@ -74,7 +74,7 @@ def test_dropout_is_recomputed_with_the_same_masks() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 3))
     learner = hs.MAML(model, inner_lr=0.3, inner_steps=5).double()
     gradients = []
-    for context in (nullcontext(), recomputation()):
+    for context in (nullcontext(), recomputation(Recomputation())):
         torch.manual_seed(1)
         with context:
             gradients.append(learner.meta_gradient(learner.meta_params, image_episodes())[0])
@@ -94,7 +94,7 @@ def test_every_point_of_a_recomputed_trajectory_can_be_judged() -> None:
 
     learner = EveryStep(hs.MLP(64, 3, (8,), activation=torch.tanh), inner_lr=0.3, inner_steps=4).double()
     expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
-    with recomputation():
+    with recomputation(Recomputation()):
         gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
     assert largest_difference(gradient, expected) < 1e-12
 
@@ -112,7 +112,7 @@ def test_integers_among_the_parameters_stay_as_they_are() -> None:
 
     learner = hs.MAML(Reordered(), inner_lr=0.3, inner_steps=3).double()
     expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
-    with recomputation():
+    with recomputation(Recomputation()):
         gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
     assert largest_difference(gradient, expected) < 1e-12
 
@@ -126,7 +126,7 @@ def test_a_learner_that_does_not_fit_in_the_memory_is_recomputed() -> None:
     assert tight.recompute
     assert tight.chunk_size < roomy.chunk_size
     assert "MiB" in str(tight)
-    assert not hs.MetaGradient(learner, compile=True, memory=20_000).plan(learner.meta_params, episodes).recompute
+    assert not hs.MetaGradient(learner, compile="whole", memory=20_000).plan(learner.meta_params, episodes).recompute
     for kind in (partial(hs.MAML, order=1), hs.ImplicitMAML):
         without_graph = kind(hs.MLP(64, 3, (8,)), inner_steps=5).double()
         assert not hs.MetaGradient(without_graph, memory=20_000).plan(without_graph.meta_params, episodes).recompute

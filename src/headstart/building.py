@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -32,6 +33,12 @@ from headstart.recipes.methods import METHODS, RULES
 from headstart.tasks import ClassificationTasks, HeldOutTasks, SupervisedTasks
 
 VALIDATION_GLYPHS, TEST_GLYPHS = 100, 423
+OPTIONS_ON_GPU = {
+    "Adam": {"fused": True, "capturable": True},
+    "AdamW": {"fused": True, "capturable": True},
+    "SGD": {"fused": True},
+}
+"""The optimizers that can be part of a CUDA graph, with their options for it."""
 
 
 class Parts(NamedTuple):
@@ -183,12 +190,12 @@ def build_engine(config: Config, learner: Learner) -> MetaGradient:
     Raises:
         BadInputError: two of its settings contradict each other.
     """
-    chosen = {"auto": None, "yes": True, "no": False}
+    chosen: dict[str, bool | None] = {"auto": None, "yes": True, "no": False}
     return MetaGradient(
         learner,
         config.execution,
         chunk_size=config.chunk_size,
-        compile=chosen[config.compile],
+        compile=config.compile if config.compile in ("whole", "updates") else chosen[config.compile],
         recompute=chosen[config.recompute],
         memory=None if config.memory is None else int(config.memory * 2**30),
         precision=config.precision,
@@ -212,7 +219,16 @@ def build_optimizer(config: Config) -> Callable[[Iterable[Tensor]], Optimizer]:
         make([trial], lr=config.meta_lr).step()
     except Exception as error:  # each optimizer refuses what it cannot do in its own way
         raise BadInputError(f"--optimizer {config.optimizer} is not for this ({error}); try Adam or SGD.") from error
-    return lambda params: make(params, lr=config.meta_lr)
+
+    def make_where_params_are(params: Iterable[Tensor]) -> Optimizer:
+        params = list(params)
+        if params[0].device.type != "cuda" or config.optimizer not in OPTIONS_ON_GPU:
+            return make(params, lr=config.meta_lr)
+        warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")  # and is not recorded
+        rate = torch.tensor(config.meta_lr, device=params[0].device)
+        return make(params, lr=rate, **OPTIONS_ON_GPU[config.optimizer])
+
+    return make_where_params_are
 
 
 def build_scheduler(config: Config) -> Callable[[Optimizer], LRScheduler]:

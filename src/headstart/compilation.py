@@ -1,4 +1,4 @@
-"""Compiling a whole meta-gradient, inner loop and both orders of derivative, in one piece."""
+"""Compiling in one piece what is a composition of functions and derivatives: a whole meta-gradient, or a part of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -26,6 +28,18 @@ ON_CPU: dict[str, Any] = {"cpp_wrapper": True}
 ON_GPU: dict[str, Any] = {"triton.cudagraphs": True}
 """All kernels launched at once, as one CUDA graph."""
 COMPILERS = ("g++", "clang++", "c++", "cl")
+_kernels_alone: ContextVar[bool] = ContextVar("kernels_alone", default=False)
+
+
+@contextlib.contextmanager
+def kernels_alone() -> Iterator[None]:
+    """A context in which compiled programs launch their kernels one by one, for a CUDA graph that is recorded around
+    them."""
+    token = _kernels_alone.set(True)
+    try:
+        yield
+    finally:
+        _kernels_alone.reset(token)
 
 
 class Compiled:
@@ -54,30 +68,49 @@ class Compiled:
         """The function's result; the first call with new shapes takes as long as compiling does."""
         arguments = tree_map(lambda tensor: tensor.detach().contiguous(), arguments)
         shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tree_leaves(arguments))
-        if shapes not in self.programs:
-            self.programs[shapes] = self._compile(arguments)
-        result = self.programs[shapes](*arguments)
-        if any(tensor.device.type == "cuda" for tensor in tree_leaves(result)):
+        program = (*shapes, _kernels_alone.get())
+        if program not in self.programs:
+            self.programs[program] = self._compile(arguments)
+        result = self.programs[program](*arguments)
+        if not _kernels_alone.get() and any(tensor.device.type == "cuda" for tensor in tree_leaves(result)):
             return tree_map(Tensor.clone, result)  # a replayed CUDA graph writes to the same memory every time
         return result
 
     def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         started = time.perf_counter()
-        drawn = random_state(tree_leaves(arguments))
-        try:
-            with random_numbers_from(drawn), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the compiler's own deprecations are not the user's business
-                with ConvolutionsOverPatches():
-                    graph = make_fx(lambda *inputs: self.function(*inputs))(*arguments)
-                program: Callable[..., Any] = torch.compile(
-                    graph, fullgraph=True, dynamic=False, options=ON_GPU if len(drawn) > 1 else ON_CPU
-                )
-                program(*arguments)
-        except Exception as error:  # the compiler's errors have no common base
-            logger.info("not compiled, but run eagerly: %s", reason(error))
-            return self.function
-        logger.info("compiled the meta-gradient in %.0f s", time.perf_counter() - started)
-        return program
+        with logged_if_it_fails():
+            program = compiled(traced(self.function, arguments), arguments)
+            logger.info("compiled the meta-gradient in %.0f s", time.perf_counter() - started)
+            return program
+        return self.function
+
+
+def traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> GraphModule:
+    """What ``function`` does to the tensors in ``arguments``, as plain operations, with convolutions over patches."""
+    with random_numbers_from(random_state(tree_leaves(arguments))), ConvolutionsOverPatches():
+        graph: GraphModule = make_fx(lambda *inputs: function(*inputs))(*arguments)
+    return graph
+
+
+def compiled(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """The graph as a program, which has run once."""
+    options = ON_CPU
+    if any(tensor.device.type == "cuda" for tensor in tree_leaves(arguments)):
+        options = {} if _kernels_alone.get() else ON_GPU
+    with random_numbers_from(random_state(tree_leaves(arguments))), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler's own deprecations are not the user's business
+        program: Callable[..., Any] = torch.compile(graph, fullgraph=True, dynamic=False, options=options)
+        program(*arguments)
+    return program
+
+
+@contextlib.contextmanager
+def logged_if_it_fails() -> Iterator[None]:
+    """A context in which compiling may fail: the log then says why, in one line, and what follows it runs."""
+    try:
+        yield
+    except Exception as error:  # the compiler's errors have no common base
+        logger.info("not compiled, but run eagerly: %s", reason(error))
 
 
 def reason(error: Exception) -> str:

@@ -106,8 +106,9 @@ class Config:
     """How the meta-gradient goes over the tasks: one by one, all at once, or in chunks; the result is the same."""
     chunk_size: int | None = None
     """Tasks per chunk, with --execution chunks; chosen by itself if None."""
-    compile: Literal["auto", "yes", "no"] = "auto"
-    """Whether to compile the meta-gradient, which takes a minute once; auto does if the run is long enough."""
+    compile: Literal["auto", "yes", "no", "whole", "updates"] = "auto"
+    """Whether to compile the meta-gradient, which takes a minute once; auto does if the run is long enough. In one
+    piece (whole) or inner update by inner update (updates); yes chooses between the two."""
     recompute: Literal["auto", "yes", "no"] = "auto"
     """Whether inner loops are computed anew for their derivative instead of kept; auto does if --memory is short."""
     memory: float | None = None

@@ -131,7 +131,7 @@ def workers_to_use(config: Config) -> int:
     learner = build_learner(config, outputs=1 if config.data == "sinusoid" else classes)
     episodes = tasks.sample(config.meta_batch, torch.Generator())
     plan = choose_plan(learner, learner.meta_params, episodes, build_engine(config, learner).choices)
-    return min(torch.get_num_threads(), config.meta_batch) if plan.compile else 1
+    return min(torch.get_num_threads(), config.meta_batch) if plan.compile != "no" else 1
 
 
 def tasks_like(config: Config) -> TaskDistribution:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -11,34 +14,44 @@ from headstart import ranks
 from headstart.compilation import Compiled
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError
-from headstart.inner_loop import recomputation
 from headstart.learners.any_ways import AnyWays
 from headstart.learners.base import Learner, Metrics, metrics_of
 from headstart.params import Params, add, scale
 from headstart.planning import Choices, Execution, Plan, choose_plan
 from headstart.precision import Precision, precision_of_products
+from headstart.programs import Programs
+from headstart.recomputation import Recomputation, recomputation
 from headstart.work import undrawn
 
 logger = logging.getLogger(__name__)
+
+
+class Updates(NamedTuple):
+    """The programs of inner updates, and the recomputation that executes them."""
+
+    programs: Programs
+    how: Recomputation
 
 
 class MetaGradient:
     """``learner.meta_gradient`` over the batch of tasks, in the form that this machine runs fastest.
 
     It chooses by itself, logs what and why, and every choice can be forced: the tasks of a batch go one after the other
-    (``loop``, without ``vmap``), all at once (``vmap``) or so many at a time (``chunks``); a chunk is run eagerly or
-    compiled whole; and exact inner loops may be recomputed instead of kept. Where the program runs in several processes
-    (``torchrun``, or ``headstart train --workers``), each of them takes its part of the tasks, and one all-reduce adds
-    up their meta-gradients. All forms give the mean over the tasks and differ by rounding only, and by the random
-    numbers that a model with dropout draws.
+    (``loop``, without ``vmap``), all at once (``vmap``) or so many at a time (``chunks``); a chunk is run eagerly,
+    compiled whole or compiled update by update; and exact inner loops may be recomputed instead of kept. Where the
+    program runs in several processes (``torchrun``, or ``headstart train --workers``), each of them takes its part of
+    the tasks, and one all-reduce adds up their meta-gradients. All forms give the mean over the tasks and differ by
+    rounding only, and by the random numbers that a model with dropout draws.
 
     Args:
         learner: what is run.
         execution: ``"auto"``, ``"loop"``, ``"vmap"`` or ``"chunks"``.
         chunk_size: tasks per chunk; goes with ``"chunks"`` only, which without it chooses the size as ``auto`` does.
-        compile: whether to compile; ``None`` compiles if ``meta_steps`` are so many that it pays.
+        compile: ``"whole"`` compiles the meta-gradient of a chunk in one piece; ``"updates"`` compiles one inner update
+            and its derivative, however many there are; ``True`` chooses between the two by the number of operations,
+            ``False`` does neither, and ``None`` compiles if ``meta_steps`` are so many that it pays.
         recompute: whether to recompute inner loops; ``None`` does it if one task would not fit in ``memory``, but not
-            for ``loop``, nor if ``compile`` is forced.
+            for ``loop``, nor if all is compiled ``"whole"``.
         memory: bytes that this process may hold; half of the machine's if ``None``.
         precision: of matrix products and convolutions: ``"float32"``, or the faster and less exact ``"tf32"`` (GPUs)
             and ``"bfloat16"``.
@@ -62,7 +75,7 @@ class MetaGradient:
         execution: Execution = "auto",
         *,
         chunk_size: int | None = None,
-        compile: bool | None = None,
+        compile: bool | Literal["whole", "updates"] | None = None,
         recompute: bool | None = None,
         memory: int | None = None,
         precision: Precision = "float32",
@@ -72,6 +85,7 @@ class MetaGradient:
         self.choices = Choices(execution, chunk_size, compile, recompute, memory, precision, meta_steps)
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._compiled: dict[tuple[object, ...], Compiled] = {}
+        self._updates: dict[tuple[object, ...], Updates] = {}
 
     @torch.no_grad()
     def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
@@ -86,7 +100,7 @@ class MetaGradient:
             raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
         part = ranks.share(episodes)
         plan = self.plan(meta_params, episodes)
-        with recomputation() if plan.recompute else nullcontext(), self._precision(episodes, compiled=plan.compile):
+        with self._as_planned(plan, episodes):
             gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan)
         weight = len(part.query.targets) / tasks
         if weight == 1:
@@ -100,7 +114,7 @@ class MetaGradient:
             BadInputError: their targets do not fit the model's outputs.
         """
         tensors = [tensor for part in episodes for tensor in part]
-        batch = (*((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors), *self._learner_as_it_is())
+        batch = (*((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors), *self.kind_of_meta_step)
         if batch not in self._plans:
             check_targets(self.learner, meta_params, episodes)
             part = ranks.share(episodes)
@@ -108,14 +122,22 @@ class MetaGradient:
             self._plans[batch] = chosen
             processes = f" in each of {ranks.count()} processes" if ranks.count() > 1 else ""
             logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, chosen)
-            if chosen.compile and ranks.count() > 1:  # what rank 0 compiles the others then find on the disk
-                ranks.from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, chosen.chunk_size)))
+            if chosen.compile != "no" and ranks.count() > 1:  # what rank 0 compiles the others then find on the disk
+                ranks.from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, chosen.chunk_size), chosen))
         return self._plans[batch]
 
-    def _learner_as_it_is(self) -> tuple[object, ...]:
-        """What a program or a plan is of, apart from shapes."""
+    @property
+    def kind_of_meta_step(self) -> tuple[object, ...]:
+        """What a plan or a program is of, apart from shapes: what of the learner may change from one meta-step to the
+        next and is no tensor."""
         modes = tuple(module.training for module in self.learner.modules())
         return (*self.learner.settings, modes)
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether a batch was run with its inner updates recomputed, for which generators of random numbers are set
+        back: nothing that a CUDA graph can do."""
+        return any(plan.recompute or plan.compile == "updates" for plan in self._plans.values())
 
     def _chunks(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
         tasks = len(episodes.query.targets)
@@ -123,7 +145,7 @@ class MetaGradient:
         metrics: Metrics = {}
         for start in range(0, tasks, plan.chunk_size):
             chunk = slice_tasks(episodes, start, min(start + plan.chunk_size, tasks))
-            of_chunk = (self._call_compiled if plan.compile else self.learner.meta_gradient)(meta_params, chunk)
+            of_chunk = self._chunk(meta_params, chunk, plan)
             share = len(chunk.query.targets) / tasks
             if share == 1:
                 return of_chunk
@@ -132,25 +154,47 @@ class MetaGradient:
             metrics = add(metrics, chunk_metrics) if metrics else chunk_metrics
         return gradient, metrics
 
-    def _precision(self, episodes: Episodes, compiled: bool = False) -> AbstractContextManager[None]:
-        """The precision of products; in a compiled program the rounding to bfloat16 is part of the program."""
-        precision = self.choices.precision
-        outside = "float32" if compiled and precision == "bfloat16" else precision
-        return precision_of_products(outside, episodes.query.targets.device)
-
-    def _traced(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        with self._precision(episodes):
+    def _chunk(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+        """Buffers are arguments of compiled programs too: as constants they could never change."""
+        if plan.compile == "no":
             return self.learner.meta_gradient(meta_params, episodes)
-
-    def _prepare(self, meta_params: Params, episodes: Episodes) -> None:
-        with undrawn(episodes), self._precision(episodes, compiled=True):
-            self._call_compiled(meta_params, episodes)
-
-    def _call_compiled(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        """Buffers are arguments too: as constants of the program they could never change."""
-        program = self._compiled.setdefault(self._learner_as_it_is(), Compiled(self._traced))
-        gradient, metrics = program({**dict(self.learner.named_buffers()), **meta_params}, episodes)
+        run = self.learner.meta_gradient if plan.compile == "updates" else self._compiled_whole
+        gradient, metrics = run({**dict(self.learner.named_buffers()), **meta_params}, episodes)
         return {name: gradient[name] for name in meta_params}, metrics
+
+    def _compiled_whole(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        program = self._compiled.setdefault(self.kind_of_meta_step, Compiled(self._traced))
+        result: tuple[Params, Metrics] = program(values, episodes)
+        return result
+
+    def _traced(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        with self._precision(episodes.query.targets.device):
+            return self.learner.meta_gradient(values, episodes)
+
+    @contextmanager
+    def _as_planned(self, plan: Plan, episodes: Episodes) -> Iterator[None]:
+        """A context in which inner loops and products are what the plan says."""
+        how: AbstractContextManager[None] = nullcontext()
+        within = partial(self._precision, episodes.query.targets.device)
+        if plan.compile == "updates":
+            kind, programs = (*self.kind_of_meta_step, plan.recompute), Programs()
+            updates = Updates(programs, Recomputation(plan.recompute, programs, within))
+            updates = self._updates.setdefault(kind, updates)
+            if plan.recompute or not updates.programs.failed:
+                how = recomputation(updates.how)
+        elif plan.recompute:
+            how = recomputation(Recomputation(within=within))
+        with how, self._precision(episodes.query.targets.device, whole=plan.compile == "whole"):
+            yield
+
+    def _precision(self, device: torch.device, whole: bool = False) -> AbstractContextManager[None]:
+        """The precision of products; in a program of the whole the rounding to bfloat16 is part of the program."""
+        precision = self.choices.precision
+        return precision_of_products("float32" if whole and precision == "bfloat16" else precision, device)
+
+    def _prepare(self, meta_params: Params, episodes: Episodes, plan: Plan) -> None:
+        with undrawn(episodes), self._as_planned(plan, episodes):
+            self._chunk(meta_params, episodes, plan)
 
     def _loop(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
         gradient = {name: torch.zeros_like(value) for name, value in meta_params.items()}

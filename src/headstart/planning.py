@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from headstart import ranks
 from headstart.compilation import use_cache
@@ -16,25 +17,28 @@ from headstart.environment import local_count
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
-from headstart.params import Params
+from headstart.params import Params, split
 from headstart.patches import ConvolutionsOverPatches
 from headstart.precision import Precision
 from headstart.work import Work, largest_tensor, work_of_task
 
 Execution = Literal["auto", "loop", "vmap", "chunks"]
+Compile = Literal["no", "whole", "updates"]
 MIB = 2**20
 LARGEST_TENSOR = 16 * MIB
 """Bytes. On a CPU the C library maps tensors of over 32 MiB from the system anew at every allocation and returns them
 at every release, and filling in their pages costs more than the arithmetic; chunks stay well below that."""
 LARGEST_COMPILED = 4 * MIB
-"""Bytes of the largest tensor of a compiled chunk on a CPU: what its kernels write is then still in the cache when the
-next one reads it."""
+"""Bytes of the largest tensor on a CPU of a chunk that is compiled whole: what its kernels write is then still in the
+cache when the next one reads it. Update by update, larger chunks are better, since there are fewer calls."""
 SECONDS_PER_OPERATION, SECONDS_PER_FLOP = 15e-6, 2e-11
 """Of an eager meta-gradient on two cores."""
 SECONDS_TO_COMPILE = 0.035
 """Per operation of one task; compiling saves about half of the eager time."""
-MOST_OPERATIONS = 20_000
-"""That are compiled in one piece: it takes some minutes."""
+SECONDS_TO_TRACE = 1
+"""Per inner update, to find that its program is that of the one before."""
+MOST_OPERATIONS = 4_000
+"""That are compiled in one piece. It takes over two minutes, and grows faster than their number: 6,000 take ten."""
 logger = logging.getLogger(__name__)
 
 
@@ -48,7 +52,7 @@ class Choices:
 
     execution: Execution = "auto"
     chunk_size: int | None = None
-    compile: bool | None = None
+    compile: bool | Literal["whole", "updates"] | None = None
     recompute: bool | None = None
     memory: int | None = None
     precision: Precision = "float32"
@@ -66,8 +70,12 @@ class Choices:
             )
         if self.compile and self.execution == "loop":
             raise BadInputError("execution='loop' runs without vmap and uncompiled; leave compile or loop away.")
-        if self.compile and self.recompute:
-            raise BadInputError("compile and recompute exclude each other: a compiler shares what is computed twice.")
+        if self.compile not in (None, True, False, "whole", "updates"):
+            raise BadInputError(f"compile={self.compile!r} is unknown; choose whole, updates, True, False or None.")
+        if self.compile in (True, "whole") and self.recompute:
+            raise BadInputError(
+                "a compiler shares what is computed twice: with recompute choose compile='updates', or do not compile."
+            )
         if self.precision not in get_args(Precision):
             raise BadInputError(
                 f"precision={self.precision!r} is unknown; choose one of {', '.join(get_args(Precision))}."
@@ -84,21 +92,22 @@ class Plan:
     Attributes:
         loop: one task after the other, without ``vmap``.
         chunk_size: tasks at a time.
-        compile: whether a chunk is compiled whole.
+        compile: whether a chunk is compiled, whole or update by update.
         recompute: whether inner loops keep little and compute it again.
         why: what the choice was made by, for the log.
     """
 
     loop: bool
     chunk_size: int
-    compile: bool
+    compile: Compile
     recompute: bool
     why: str
 
     def __str__(self) -> str:
         """One line, for the log."""
         form = "one after the other, without vmap" if self.loop else f"{self.chunk_size} at a time"
-        words = [form, "compiled" if self.compile else "eager", *["recomputing the inner loop"] * self.recompute]
+        compiled = {"no": "eager", "whole": "compiled", "updates": "compiled update by update"}[self.compile]
+        words = [form, compiled, *["recomputing the inner loop"] * self.recompute]
         return f"{', '.join(words)} ({self.why})"
 
 
@@ -107,7 +116,7 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
 
     On a CPU the tasks go in chunks that suit the cache, on an accelerator all at once, as far as the memory allows;
     where one task of an exact learner does not fit, its inner loop is recomputed. Compiling is chosen where the run of
-    ``meta_steps`` is long enough to earn it back.
+    ``meta_steps`` is long enough to earn it back: whole, or update by update where that is too much for one piece.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(torch.nn.Linear(2, 3))
@@ -117,42 +126,66 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
     """
     tasks = len(episodes.query.targets)
     if choices.execution == "loop":
-        return Plan(True, 1, False, bool(choices.recompute), "as told")
+        return Plan(True, 1, "no", bool(choices.recompute), "as told")
     if choices.compile is not False:
         use_cache()  # before anything of PyTorch's names another folder
     work = work_of_task(learner, meta_params, episodes)
     memory = choices.memory or memory_at_hand(episodes.query.inputs.device)
-    held_through = learner.keeps_graph and learner.inner_steps > 1 and not choices.compile
-    recompute = bool(choices.recompute) if choices.recompute is not None else held_through and work.memory > memory
-    held = 2 * work.memory // learner.inner_steps if recompute and learner.inner_steps else work.memory
-    fitting = max(1, memory // max(1, held)) if learner.keeps_graph else tasks
-    compiled, why = _compile(work, tasks, choices, learner.kinds_of_meta_step)
+    compiled, why = _compile(learner, work, episodes, choices, fits=work.memory <= memory or not learner.keeps_graph)
+    held = _held(learner, meta_params, work, compiled)
+    goes_through = learner.keeps_graph and learner.inner_steps > 1 and compiled != "whole"
+    recompute = choices.recompute if choices.recompute is not None else goes_through and held > memory
     if recompute:
-        compiled, why = False, f"one task would hold up to {work.memory / MIB:,.0f} MiB"
+        held = 2 * work.memory // max(1, learner.inner_steps)
+        why = f"{why}; one task would hold up to {work.memory / MIB:,.0f} MiB" if choices.recompute is None else why
+    fitting = max(1, memory // max(1, held)) if learner.keeps_graph else tasks
     fastest = tasks_per_chunk(learner, meta_params, episodes, compiled)
     size = {"vmap": tasks, "chunks": choices.chunk_size}.get(choices.execution) or min(fastest, fitting)
-    if compiled and choices.execution != "vmap" and not choices.chunk_size:  # one program for all chunks
+    if compiled != "no" and choices.execution != "vmap" and not choices.chunk_size:  # one program for all chunks
         size = max(divisor for divisor in range(1, size + 1) if tasks % divisor == 0)
     return Plan(False, size, compiled, recompute, why)
 
 
-def _compile(work: Work, tasks: int, choices: Choices, kinds: int) -> tuple[bool, str]:
-    """Whether to compile a program for one of so many ``kinds`` of meta-step, and why."""
-    if choices.compile is not None or choices.meta_steps is None:
-        return bool(choices.compile), "as told" if choices.compile is not None else "the length of the run is not known"
-    if work.operations > MOST_OPERATIONS:
-        return False, f"{work.operations:,} operations are too many to compile in one piece"
-    tasks *= ranks.count()  # the other processes have the rest of the batch
+def _compile(learner: Learner, work: Work, episodes: Episodes, choices: Choices, fits: bool) -> tuple[Compile, str]:
+    """What to compile for a learner's kinds of meta-step, and why."""
+    in_one_piece = work.operations <= MOST_OPERATIONS and fits and not choices.recompute
+    form: Compile = "whole" if in_one_piece or learner.inner_steps == 0 else "updates"
+    match choices.compile:
+        case "updates" if learner.inner_steps == 0:
+            return "whole", "there is no inner update"
+        case "whole" | "updates" as told:
+            return told, "as told"
+        case True | False:
+            return form if choices.compile else "no", "as told"
+    if choices.meta_steps is None:
+        return "no", "the length of the run is not known"
+    if form == "updates" and fits and episodes.query.inputs.device.type == "cuda":  # which launches all at once anyway
+        return "no", f"{work.operations:,} operations are too many to compile in one piece"
+    tasks = len(episodes.query.targets) * ranks.count()  # the other processes have the rest of the batch
     eager = work.operations * SECONDS_PER_OPERATION + tasks * work.flops * SECONDS_PER_FLOP
-    meta_steps = choices.meta_steps // kinds
-    earned = meta_steps * eager / 2 > work.operations * SECONDS_TO_COMPILE
-    of_a_kind = " of a kind" if kinds > 1 else ""
-    return earned, f"{meta_steps:,} meta-steps{of_a_kind} {'earn' if earned else 'do not earn'} compiling back"
+    meta_steps = choices.meta_steps // learner.kinds_of_meta_step
+    compiling = work.operations * SECONDS_TO_COMPILE
+    if form == "updates":  # one of them and its derivative, which computes it again
+        compiling = 2 * compiling / learner.inner_steps + learner.inner_steps * SECONDS_TO_TRACE
+    earned = meta_steps * eager / 2 > compiling
+    of_a_kind = " of a kind" if learner.kinds_of_meta_step > 1 else ""
+    why = f"{meta_steps:,} meta-steps{of_a_kind} {'earn' if earned else 'do not earn'} compiling back"
+    return form if earned else "no", why
 
 
-def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes, compiled: bool = False) -> int:
+def _held(learner: Learner, meta_params: Params, work: Work, compiled: Compile) -> int:
+    """Bytes that one task holds: all that is computed, or update by update what it has its own of, and one update."""
+    if compiled != "updates":
+        return work.memory
+    adapted, _ = split(meta_params, learner.adapted_names)
+    own = tree_leaves((adapted, learner.inner_rule.initial_state(adapted)))
+    point = sum(int(tensor.numel() * tensor.element_size()) for tensor in own)
+    return learner.inner_steps * point + 2 * work.memory // max(1, learner.inner_steps)
+
+
+def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes, compiled: Compile = "no") -> int:
     """Tasks at a time that the device is fastest with: all on an accelerator, on a CPU so many that the largest tensor
-    has at most 16 MiB, or 4 MiB if it is ``compiled``.
+    has at most 16 MiB, or 4 MiB if the whole is ``compiled``.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(torch.nn.Linear(2, 1024))
@@ -163,9 +196,9 @@ def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes, c
     tasks = len(episodes.query.targets)
     if episodes.query.inputs.device.type != "cpu":
         return tasks
-    with ConvolutionsOverPatches() if compiled else nullcontext():
+    with ConvolutionsOverPatches() if compiled != "no" else nullcontext():
         largest = largest_tensor(learner, meta_params, episodes)
-    return max(1, min(tasks, (LARGEST_COMPILED if compiled else LARGEST_TENSOR) // max(1, largest)))
+    return max(1, min(tasks, (LARGEST_COMPILED if compiled == "whole" else LARGEST_TENSOR) // max(1, largest)))
 
 
 def memory_at_hand(device: torch.device) -> int:
