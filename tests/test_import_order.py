@@ -27,7 +27,7 @@ ORDER = """
     learners.base learners.maml learners.maml_plus_plus learners.learning_to_optimize learners.reptile
     learners.structure_search learners.any_ways learners.pretraining learners.unicorn_maml learners.implicit_maml
     learners.cavia learners.metric learners.prototypes learners.matching learners.proto_maml
-    patches precision compilation programs work planning meta_gradient
+    patches precision compilation programs recording work planning meta_gradient
     evaluation
     runs progress
     training_state validation

@@ -24,7 +24,7 @@ def derive_seed(seed: int, purpose: str, index: int) -> int:
 
 
 def derive_generator(seed: int, purpose: str, index: int) -> torch.Generator:
-    """The generator of one meta-step or one task: what happened before it, in what order or where, changes nothing.
+    """The generator of one task: what happened before it, in what order or where, changes nothing.
 
     It is a generator of the CPU wherever the data are, since those of other devices give other numbers.
 

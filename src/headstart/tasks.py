@@ -18,20 +18,34 @@ class TaskDistribution(Protocol):
     """Anything that tasks can be drawn from."""
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
-        """``count`` tasks, a function of the (CPU) generator's state alone."""
+        """``count`` tasks, a function of the generator's state alone.
+
+        The generator is one of the CPU. A distribution with an attribute ``device`` is handed one of that device in
+        training, which spares the way from the CPU.
+        """
+
+
+def where_drawn(tasks: TaskDistribution) -> torch.device:
+    """The device that training tasks are drawn on: ``tasks.device``, or the CPU where they have no such attribute.
+
+    >>> classes = ImageClasses(torch.zeros(5, 2, 1, 28, 28, dtype=torch.uint8), tuple("abcde"))
+    >>> where_drawn(ClassificationTasks(classes, ways=5, shots=1, queries=1))
+    device(type='cpu')
+    """
+    return torch.device(getattr(tasks, "device", "cpu"))
 
 
 def distinct(shape: tuple[int, ...], population: int, chosen: int, generator: torch.Generator) -> Tensor:
     """For each entry of ``shape``, ``chosen`` different numbers below ``population`` in random order, uniformly.
 
     Shapes:
-        result: int64 ``[*shape, chosen]``
+        result: int64 ``[*shape, chosen]``, on the generator's device
 
     >>> distinct((2,), population=3, chosen=3, generator=torch.Generator()).sort(-1).values
     tensor([[0, 1, 2],
             [0, 1, 2]])
     """
-    keys = torch.rand(*shape, population, generator=generator)
+    keys = torch.rand(*shape, population, generator=generator, device=generator.device)
     return keys.topk(chosen, dim=-1).indices
 
 
@@ -100,11 +114,16 @@ class ClassificationTasks:
             raise BadInputError(f"{self.class_count} classes cannot give {ways} ways; ask for fewer ways.")
         self.ways, self.shots, self.queries, self.rotations = ways, shots, queries, rotations
 
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.images.device
+
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` tasks, ``[task, ways * shots, ...]`` and ``[task, ways * queries, ...]``."""
         turn, character = self._draw_classes(count, generator)
         example = distinct((count, self.ways), self.images.shape[2], self.shots + self.queries, generator)
-        target = torch.arange(self.ways).view(1, -1, 1)
+        target = torch.arange(self.ways, device=generator.device).view(1, -1, 1)
         index = [part.expand_as(example) for part in (turn[..., None], character[..., None], example, target)]
         support = [part[..., : self.shots].flatten(1) for part in index]
         query = [part[..., self.shots :].flatten(1) for part in index]
@@ -116,14 +135,13 @@ class ClassificationTasks:
         drawn = distinct((count,), self.class_count, self.ways, generator)
         characters = self.images.shape[1]
         if self.rotations == "tasks":
-            turn = torch.randint(4, drawn.shape, generator=generator)
+            turn = torch.randint(4, drawn.shape, generator=generator, device=generator.device)
             return turn, drawn
         return drawn // characters, drawn % characters
 
     def _examples(self, turn: Tensor, character: Tensor, example: Tensor, target: Tensor) -> Examples:
-        device = self.images.device
-        index = [part.to(device) for part in (turn, character, example)]
-        return Examples(to_inputs(self.images[tuple(index)]), target.to(device))
+        index = [part.to(self.device) for part in (turn, character, example)]
+        return Examples(to_inputs(self.images[tuple(index)]), target.to(self.device))
 
 
 class HeldOutTasks(NamedTuple):
@@ -139,6 +157,11 @@ class HeldOutTasks(NamedTuple):
 
     weights: TaskDistribution
     structure: TaskDistribution
+
+    @property
+    def device(self) -> torch.device:
+        """Where both parts are drawn, which is where the first one is."""
+        return where_drawn(self.weights)
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` tasks of the weights' part."""
@@ -177,11 +200,17 @@ class SupervisedTasks:
         self.class_count = len(images)
         self.examples = examples
 
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.images.device
+
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` batches, ``[task, examples, ...]`` each."""
         shape = (count, self.examples)
-        target = torch.randint(self.class_count, shape, generator=generator)
-        example = torch.randint(self.images.shape[1], shape, generator=generator)
-        target, example = target.to(self.images.device), example.to(self.images.device)
+        target, example = (
+            torch.randint(population, shape, generator=generator, device=generator.device).to(self.device)
+            for population in (self.class_count, self.images.shape[1])
+        )
         query = Examples(to_inputs(self.images[target, example]), target)
         return Episodes(Examples(query.inputs[:, :0], query.targets[:, :0]), query)

@@ -13,14 +13,15 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.random import fork_rng
 
 from headstart.errors import BadInputError, RunStoppedError
-from headstart.learners.base import Learner
+from headstart.learners.base import Learner, Metrics
 from headstart.meta_gradient import MetaGradient
 from headstart.params import Params
 from headstart.progress import Progress
-from headstart.randomness import derive_generator, derive_seed
+from headstart.randomness import derive_seed
 from headstart.ranks import own, rank, together
+from headstart.recording import Recorded, can_be_recorded, numbers_of
 from headstart.runs import RunFolder
-from headstart.tasks import TaskDistribution
+from headstart.tasks import TaskDistribution, where_drawn
 from headstart.training_state import (
     TrainingState,
     agree_to_stop,
@@ -61,6 +62,12 @@ def train(
     process would up to rounding (not with dropout, whose masks each rank draws for its own tasks). All ranks call
     ``train`` alike and return alike, while rank 0 alone uses the run folder and shows what is going on.
 
+    On one GPU a meta-step becomes a single CUDA graph, tasks and outer update included, unless the engine's
+    ``execution`` is forced: if the tasks are drawn there (those of an image data set are, by the GPU's own generator:
+    other training tasks than on a CPU) and the optimizer needs nothing of the host, as
+    ``Adam(lr=torch.tensor(1e-3, device="cuda"), capturable=True, fused=True)`` does. Several GPUs draw the same tasks
+    if they are of one kind.
+
     Args:
         learner: its parameters, those of ``learner.model`` among them, are trained in place. At the end they are those
             that did best in validation, or the last ones without validation.
@@ -80,8 +87,8 @@ def train(
     Raises:
         BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
         RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
-            checkpoint is intact. Or another rank is gone; if it went within a meta-step, a checkpoint of the last
-            complete one is saved.
+            checkpoint is intact. Or a GPU cannot record the meta-step; or another rank is gone, and if it went within
+            a meta-step, a checkpoint of the last complete one is saved.
 
     Source: Finn, Abbeel and Levine (2017), algorithm 2.
 
@@ -103,6 +110,7 @@ def train(
     schedule = scheduler(outer) if scheduler else None
     meta_gradient = engine or MetaGradient(learner, meta_steps=meta_steps)
     device = next(iter(meta_params.values())).device
+    generator = torch.Generator(where_drawn(tasks))
     state = TrainingState()
     run = run if rank() == 0 else None
     restore(run, state, learner, outer, schedule)
@@ -113,6 +121,20 @@ def train(
             check_finite("meta-parameters", learner.meta_params, state, run)
             save(run, state, learner, outer, schedule)
 
+    def differentiate() -> tuple[Params, Metrics]:
+        episodes = learner.draw(tasks, meta_batch, generator).to(device)
+        return meta_gradient(learner.meta_params, episodes)
+
+    def update(gradient: Params) -> None:
+        meta_update(outer, meta_params, {name: gradient[name] for name in learner.updated_names})
+
+    def differentiate_and_update() -> tuple[Params, Metrics]:
+        gradient, metrics = differentiate()
+        update(gradient)
+        return gradient, metrics
+
+    recordable = meta_gradient.choices.execution == "auto" and can_be_recorded(outer, generator.device, device)
+    recorded = Recorded(differentiate_and_update, generator) if recordable else None
     started = time.perf_counter() - state.seconds
 
     with (
@@ -126,9 +148,12 @@ def train(
                     break
                 torch.manual_seed(derive_seed(seed, own("model"), state.meta_step))  # for models with dropout
                 learner.start_meta_step(state.meta_step, meta_steps)
-                generator = derive_generator(seed, "training", state.meta_step)
-                episodes = learner.draw(tasks, meta_batch, generator).to(device)
-                gradient, metrics = meta_gradient(learner.meta_params, episodes)
+                generator.manual_seed(derive_seed(seed, "training", state.meta_step))
+                if recorded and not meta_gradient.recomputes:
+                    gradient, metrics = recorded((*meta_gradient.kind_of_meta_step, *numbers_of(outer)))
+                else:
+                    recorded = None
+                    gradient, metrics = differentiate()
             last = state.meta_step + 1 == meta_steps
             validating = validation and (last or (state.meta_step + 1) % validation.every == 0)
             saving = (state.meta_step + 1) % checkpoint_every == 0
@@ -136,13 +161,15 @@ def train(
             if waited:
                 check_finite("loss", metrics, state, run)
                 check_finite("meta-gradient", gradient, state, run)
-            meta_update(outer, meta_params, {name: gradient[name] for name in learner.updated_names})
+            if not recorded:
+                update(gradient)
             if waited:
                 check_finite("meta-parameters", learner.meta_params, state, run)
             if schedule and not isinstance(schedule, ReduceLROnPlateau):
                 schedule.step()
             state.meta_step += 1
             state.seconds = time.perf_counter() - started
+            metrics = {name: value.clone() for name, value in metrics.items()}  # a recording writes over them
             state.log.append({"meta_step": state.meta_step, **metrics, "seconds": round(state.seconds, 3)})
             if waited:
                 read_back(state.log[-STEPS_AHEAD:])

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils._pytree import tree_map
 
 from headstart.environment import launched
 from headstart.errors import BadInputError
@@ -61,7 +64,7 @@ def save(
         "best": state.best,
         "best_step": state.best_step,
         "optimizer": outer.state_dict(),
-        "scheduler": schedule.state_dict() if schedule else None,
+        "scheduler": tree_map(plain_number, schedule.state_dict()) if schedule else None,
     }
     run.save_checkpoint(Checkpoint(state.meta_step, learner.meta_params, content))
 
@@ -86,7 +89,7 @@ def restore(
     if there != here:
         raise BadInputError(f"the checkpoint in {path} is of {there}, not of {here}: use the former to go on.")
     try:
-        outer.load_state_dict(content["optimizer"])
+        outer.load_state_dict(as_run_here(content["optimizer"], outer))
         if schedule:
             schedule.load_state_dict(content["scheduler"])
         state.meta_step, state.seconds = checkpoint.meta_step, content["seconds"]
@@ -105,6 +108,31 @@ def read_start(run: RunFolder) -> tuple[Path, Checkpoint, Params] | None:
         return None
     validated = checkpoint.state.get("best") is not None
     return run.path, checkpoint, run.judged_meta_params() if validated else {}
+
+
+def plain_number(value: Any) -> Any:
+    """A number in the place of a scalar tensor; everything else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
+
+
+def as_run_here(saved: dict[str, Any], outer: Optimizer) -> dict[str, Any]:
+    """The saved state of an optimizer, to go on where ``outer`` is: how it runs there, and whether its learning rate is
+    a number or a tensor, are a matter of the device and not of the training.
+
+    >>> there = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=torch.tensor(0.5), fused=True)
+    >>> here = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=0.1)
+    >>> group = as_run_here(there.state_dict(), here)["param_groups"][0]
+    >>> group["lr"], group["fused"]
+    (0.5, None)
+    """
+    groups = []
+    for group, here in zip(saved["param_groups"], outer.param_groups, strict=True):
+        rate = plain_number(group["lr"])
+        if isinstance(here["lr"], Tensor):
+            rate = torch.full_like(here["lr"], rate)
+        ways_to_run = {name: here[name] for name in ("capturable", "fused", "foreach") if name in here}
+        groups.append({**group, **ways_to_run, "lr": rate})
+    return {**saved, "param_groups": groups}
 
 
 def makers(outer: Optimizer, schedule: LRScheduler | None) -> str:

@@ -86,7 +86,7 @@ class MAMLPlusPlus(MAML):
         until = self.multi_step * meta_steps
         self.order = 1 if meta_step < self.first_order * meta_steps else 2
         self.judged_steps = self.inner_steps if meta_step < until else 1
-        self.step_weights.copy_(step_weights_at(meta_step, until, self.inner_steps))
+        self.step_weights.copy_(step_weights_at(meta_step, until, self.inner_steps), non_blocking=True)
 
     @property
     def settings(self) -> tuple[object, ...]:

@@ -71,8 +71,8 @@ class ProtoMAML(AnyWays, MAML):
     def new_head(self, meta_params: Params, support: Examples) -> Params:
         """The head of the class means; an identity in its place is what lets the features through."""
         weight, bias = f"{self.head}weight", f"{self.head}bias"
-        size = meta_params[weight].shape[1]
-        identity = {weight: torch.eye(size).to(meta_params[weight]), bias: meta_params[bias].new_zeros(size)}
+        size, like = meta_params[weight].shape[1], meta_params[weight]
+        identity = {weight: torch.eye(size, dtype=like.dtype, device=like.device), bias: like.new_zeros(size)}
         features = self.predict({**meta_params, **identity}, support.inputs)
         means = class_means(features, support.targets, self.ways)
         return {weight: 2 * means, bias: -means.square().sum(1)}
