@@ -27,7 +27,7 @@ COLORS = {
 def draw_times(axes: Axes, timings: list[dict[str, Any]], order: int, inner_steps: int) -> None:
     """Milliseconds per task against the number of tasks, one line per row."""
     chosen = [t for t in timings if (t["ways"], t["order"], t["inner_steps"]) == (5, order, inner_steps)]
-    chosen.sort(key=lambda timing: timing["tasks"])
+    chosen = sorted({t["tasks"]: t for t in chosen}.values(), key=lambda timing: timing["tasks"])  # the last of equals
     for name, color in COLORS.items():
         points = [
             (t["tasks"], 1000 * t["rows"][name]["median"] / t["tasks"]) for t in chosen if "median" in t["rows"][name]

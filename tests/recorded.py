@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 def waits(func: Any, args: tuple[Any, ...]) -> bool:
     """Whether the host, or the size of a tensor, depends on what the operation computes."""
-    if func is torch.ops.aten.index.Tensor:  # like nonzero, where it chooses by truth values
-        return any(index is not None and index.dtype == torch.bool for index in args[1])
+    if func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_):
+        return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
     return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
 
 

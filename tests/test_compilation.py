@@ -108,13 +108,8 @@ def test_products_in_bfloat16_are_rounded_and_nothing_else_is(only_traced: None)
     episodes = hs.Episodes(*(hs.Examples(part.inputs.float(), part.targets) for part in image_episodes()))
     exact, _ = subject.meta_gradient(subject.meta_params, episodes)
     scale = max(value.abs().max() for value in exact.values())
-    forms: list[dict[str, Any]] = [
-        {"compile": False},
-        {"compile": "whole"},
-        {"compile": "updates"},
-        {"recompute": True},
-    ]
-    for form in forms * 4:  # four times: memory that was not written to is not always wrong
+    eager: list[dict[str, Any]] = [{"compile": False}, {"recompute": True}]
+    for form in (*eager * 3, {"compile": "whole"}, {"compile": "updates"}):  # unwritten memory is not always wrong
         run = hs.MetaGradient(subject, precision="bfloat16", **form)
         rounded, _ = run(subject.meta_params, episodes)
         assert all(value.dtype == torch.float32 for value in rounded.values())
@@ -143,12 +138,17 @@ def test_updates_that_differ_do_not_share_a_program(only_traced: None) -> None:
 
 
 def test_updates_with_other_derivatives_do_not_share_a_program(only_traced: None) -> None:
-    """They do the same, but what every other one does to the gradient counts as a constant."""
+    """They do the same, but each counts something else as a constant."""
 
     class Stopping(hs.SGD):
         def update(self, params: Any, gradient: Any, state: Any, step: int, rule_params: Any) -> Any:
-            with torch.set_grad_enabled(step % 2 == 0):
-                gradient = {name: value * value.square().mean().sqrt() for name, value in gradient.items()}
+            def size(value: Tensor) -> Tensor:
+                with torch.set_grad_enabled(step % 2 == 0):
+                    squares = value.square()
+                with torch.set_grad_enabled(step % 2 == 1):
+                    return squares.mean().sqrt()
+
+            gradient = {name: value * size(value) + value.tanh() for name, value in gradient.items()}
             return super().update(params, gradient, state, step, rule_params)
 
     model = hs.MLP(64, 3, (8,), activation=torch.tanh)
@@ -194,8 +194,9 @@ def test_compiled_updates_may_be_recomputed_in_segments(rule: Any, only_traced: 
 
 
 def programs_of_updates(run: hs.MetaGradient) -> Programs:
-    (updates,) = run._updates.values()
-    return updates.programs
+    (how,) = run._updates.values()
+    assert isinstance(how.execute, Programs)
+    return how.execute
 
 
 def is_compiled(run: hs.MetaGradient) -> bool:

@@ -171,7 +171,7 @@ def test_what_waits_for_the_gpu_is_not_recorded_and_the_log_says_so(
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     sentences = [record.getMessage() for record in caplog.records if "CUDA graph" in record.getMessage()]
     assert sentences == [
-        "meta-steps are launched kernel by kernel, not as one CUDA graph: they wait for the GPU",
+        "meta-steps are not launched as one CUDA graph, since they wait for the GPU",
     ]
 
 

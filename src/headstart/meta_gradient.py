@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 
@@ -24,13 +24,6 @@ from headstart.recomputation import Recomputation, recomputation
 from headstart.work import undrawn
 
 logger = logging.getLogger(__name__)
-
-
-class Updates(NamedTuple):
-    """The programs of inner updates, and the recomputation that executes them."""
-
-    programs: Programs
-    how: Recomputation
 
 
 class MetaGradient:
@@ -85,7 +78,7 @@ class MetaGradient:
         self.choices = Choices(execution, chunk_size, compile, recompute, memory, precision, meta_steps)
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._compiled: dict[tuple[object, ...], Compiled] = {}
-        self._updates: dict[tuple[object, ...], Updates] = {}
+        self._updates: dict[tuple[object, ...], Recomputation] = {}
 
     @torch.no_grad()
     def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
@@ -177,11 +170,8 @@ class MetaGradient:
         how: AbstractContextManager[None] = nullcontext()
         within = partial(self._precision, episodes.query.targets.device)
         if plan.compile == "updates":
-            kind, programs = (*self.kind_of_meta_step, plan.recompute), Programs()
-            updates = Updates(programs, Recomputation(plan.recompute, programs, within))
-            updates = self._updates.setdefault(kind, updates)
-            if plan.recompute or not updates.programs.failed:
-                how = recomputation(updates.how)
+            kind = (*self.kind_of_meta_step, plan.recompute, episodes.query.targets.device)
+            how = recomputation(self._updates.setdefault(kind, Recomputation(plan.recompute, Programs(), within)))
         elif plan.recompute:
             how = recomputation(Recomputation(within=within))
         with how, self._precision(episodes.query.targets.device, whole=plan.compile == "whole"):

@@ -38,7 +38,7 @@ SECONDS_TO_COMPILE = 0.035
 SECONDS_TO_TRACE = 1
 """Per inner update, to find that its program is that of the one before."""
 MOST_OPERATIONS = 4_000
-"""That are compiled in one piece. It takes over two minutes, and grows faster than their number: 6,000 take ten."""
+"""That are compiled in one piece. It takes over two minutes, and grows faster than their number: 6,000 take fifteen."""
 logger = logging.getLogger(__name__)
 
 
@@ -159,7 +159,9 @@ def _compile(learner: Learner, work: Work, episodes: Episodes, choices: Choices,
             return form if choices.compile else "no", "as told"
     if choices.meta_steps is None:
         return "no", "the length of the run is not known"
-    if form == "updates" and fits and episodes.query.inputs.device.type == "cuda":  # which launches all at once anyway
+    if (
+        form == "updates" and fits and not choices.recompute and episodes.query.inputs.device.type == "cuda"
+    ):  # which launches all at once anyway
         return "no", f"{work.operations:,} operations are too many to compile in one piece"
     tasks = len(episodes.query.targets) * ranks.count()  # the other processes have the rest of the batch
     eager = work.operations * SECONDS_PER_OPERATION + tasks * work.flops * SECONDS_PER_FLOP

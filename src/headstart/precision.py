@@ -19,8 +19,8 @@ def precision_of_products(precision: Precision, device: torch.device) -> Iterato
 
     ``tf32`` rounds their factors to 10 bits after the point, on NVIDIA GPUs since Ampere; ``bfloat16`` rounds factors
     and results to 7, on any device. headstart's normalization and the losses stay in float32. On a CPU, convolutions in
-    ``bfloat16`` are taken over patches: of an image of one pixel, PyTorch 2.13's own returns memory that it never wrote
-    to as the gradient of those weights that see padding alone.
+    ``bfloat16`` are taken over patches, and those that cannot be, in float32: of an image of one pixel, PyTorch 2.13's
+    own returns memory that it never wrote to as the gradient of those weights that see padding alone.
 
     >>> ones = torch.ones(1, 1)
     >>> with precision_of_products("bfloat16", torch.device("cpu")):

@@ -22,11 +22,11 @@ class Trace(NamedTuple):
 
     Attributes:
         graph: its operations.
-        switches: where it turns the recording of derivatives on and off, which is no operation.
+        switches: after how many calls it turns the recording of derivatives on or off, which is no operation.
     """
 
     graph: GraphModule
-    switches: tuple[bool, ...]
+    switches: tuple[tuple[int, bool], ...]
 
     def same_as(self, other: Trace) -> bool:
         """Whether both do the same, and have the same derivative.
@@ -45,17 +45,19 @@ class Trace(NamedTuple):
 
 
 class _Switches(TorchFunctionMode):
-    """Notes where the recording of derivatives is turned on and off."""
+    """Notes after how many calls the recording of derivatives is turned on or off."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[bool] = []
+        self.calls = 0
+        self.seen: list[tuple[int, bool]] = []
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is torch._C._set_grad_enabled:
-            self.seen.append(args[0])
+            self.seen.append((self.calls, args[0]))
+        self.calls += 1
         return func(*args, **(kwargs or {}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable
@@ -38,7 +39,7 @@ class Recorded(Generic[T]):
     so, and it is called as it is.
 
     Args:
-        function: works on a GPU; its result is nested containers of tensors, overwritten by the next call.
+        function: works on a GPU; its result is nested containers of tensors, overwritten by the next call of any kind.
         generator: of the GPU, what ``function`` draws from besides the global one; it may be seeded between calls.
 
     Source: PyTorch's documentation, "CUDA semantics", section "CUDA Graphs", whole-network capture.
@@ -74,17 +75,18 @@ class Recorded(Generic[T]):
             result, waited = call_aside(self.function, self.place)
         if waited and self.calls[kind] == WARM_UPS:
             self.waiting.add(kind)
-            logger.info("meta-steps are launched kernel by kernel, not as one CUDA graph: they wait for the GPU")
+            logger.info("meta-steps are not launched as one CUDA graph, since they wait for the GPU")
         return result
 
     def _record(self) -> Recording[T]:
+        before = sys.exception()
         try:
             with kernels_alone():
                 recording = record(self.function, self.generator, self.place)
         except Exception as error:  # what a GPU cannot record has no common base, and it may have lost its random state
             causes = [error]
-            while causes[-1].__context__ is not None:  # the end of a recording fails with it
-                causes.append(causes[-1].__context__)  # type: ignore[arg-type]
+            while (cause := causes[-1].__context__) not in (None, before):  # the end of a recording fails with it
+                causes.append(cause)  # type: ignore[arg-type]
             raise RunStoppedError(
                 f"the meta-step cannot be recorded as a CUDA graph ({(str(causes[-1]).splitlines() or [''])[0]}); "
                 "choose an execution other than 'auto', such as 'vmap', to launch it kernel by kernel."
@@ -119,11 +121,11 @@ def call_aside(function: Callable[[], T], place: Place) -> tuple[T, bool]:
         finally:
             torch.cuda.set_sync_debug_mode(mode)
     here.wait_stream(place.stream)
-    waits = ["synchronizing CUDA operation" in str(warning.message) for warning in caught]
-    for warning, is_wait in zip(caught, waits, strict=True):
-        if not is_wait:
+    waits = [warning for warning in caught if "synchronizing CUDA operation" in str(warning.message)]
+    for warning in caught:
+        if warning not in waits and not str(warning.message).startswith("Synchronization debug mode"):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return result, any(waits)
+    return result, bool(waits)
 
 
 def record(function: Callable[[], T], generator: torch.Generator, place: Place) -> Recording[T]:
