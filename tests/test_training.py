@@ -68,7 +68,27 @@ class StopAt:
         return TASKS.sample(count, generator)
 
 
+class WithoutRate(Optimizer):
+    """One of the user's own, whose steps have a length of their own."""
+
+    def __init__(self, params: Iterable[Tensor]) -> None:
+        super().__init__(params, {})
+
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data -= 0.01 * parameter.grad.sign()
+
+
 # the loop itself
+
+
+def test_an_optimizer_needs_no_learning_rate_and_its_run_goes_on(tmp_path: Path) -> None:
+    whole, halved = new_learner(), new_learner()
+    train(whole, TASKS, meta_steps=4, meta_batch=2, optimizer=WithoutRate)
+    for meta_steps in (2, 4):
+        train(halved, TASKS, meta_steps=meta_steps, meta_batch=2, optimizer=WithoutRate, run=RunFolder(tmp_path, {}))
+    assert equal(copied(whole), copied(halved))
 
 
 def test_it_is_the_plain_loop_that_it_says_it_is() -> None:

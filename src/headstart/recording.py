@@ -147,7 +147,7 @@ def can_be_recorded(outer: Optimizer, tasks_on: torch.device, params_on: torch.d
     False
     """
     there = all(
-        isinstance(group["lr"], Tensor)
+        isinstance(group.get("lr"), Tensor)
         and group["lr"].device == params_on
         and group.get("capturable", group.get("fused"))
         for group in outer.param_groups

@@ -151,6 +151,7 @@ def train(
                 generator.manual_seed(derive_seed(seed, "training", state.meta_step))
                 if recorded and not meta_gradient.recomputes:
                     gradient, metrics = recorded((*meta_gradient.kind_of_meta_step, *numbers_of(outer)))
+                    metrics = {name: value.clone() for name, value in metrics.items()}  # the next one writes over them
                 else:
                     recorded = None
                     gradient, metrics = differentiate()
@@ -169,7 +170,6 @@ def train(
                 schedule.step()
             state.meta_step += 1
             state.seconds = time.perf_counter() - started
-            metrics = {name: value.clone() for name, value in metrics.items()}  # a recording writes over them
             state.log.append({"meta_step": state.meta_step, **metrics, "seconds": round(state.seconds, 3)})
             if waited:
                 read_back(state.log[-STEPS_AHEAD:])

@@ -127,11 +127,11 @@ def as_run_here(saved: dict[str, Any], outer: Optimizer) -> dict[str, Any]:
     """
     groups = []
     for group, here in zip(saved["param_groups"], outer.param_groups, strict=True):
-        rate = plain_number(group["lr"])
-        if isinstance(here["lr"], Tensor):
-            rate = torch.full_like(here["lr"], rate)
-        ways_to_run = {name: here[name] for name in ("capturable", "fused", "foreach") if name in here}
-        groups.append({**group, **ways_to_run, "lr": rate})
+        own: dict[str, Any] = {name: here[name] for name in ("capturable", "fused", "foreach") if name in here}
+        if "lr" in group:
+            rate = plain_number(group["lr"])
+            own["lr"] = torch.full_like(here["lr"], rate) if isinstance(here["lr"], Tensor) else rate
+        groups.append({**group, **own})
     return {**saved, "param_groups": groups}
 
 
