@@ -181,7 +181,8 @@ def build_learner(config: Config, outputs: int) -> Learner:
     taken = settings.keys() & inspect.signature(learner).parameters.keys()
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # of what an update rule draws
-        return learner(**{name: settings[name] for name in taken}, **method.arguments).to(device_of(config))
+        arguments = {**{name: settings[name] for name in taken}, **method.arguments}
+        return learner(**arguments).to(device_of(config))
 
 
 def build_engine(config: Config, learner: Learner) -> MetaGradient:

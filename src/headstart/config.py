@@ -55,8 +55,8 @@ class Config:
     them, in shares that are learned."""
     width: int = 64
     """Channels of each convolution, or units of each of the two hidden layers."""
-    norm: Literal["batch", "group", "layer", "none"] = "batch"
-    """Normalization; batch norm makes the predictions transductive."""
+    norm: Literal["batch", "batch_shift", "group", "layer", "none"] = "batch"
+    """Normalization; batch norm makes the predictions transductive. batch_shift has no scale, as in MAML's code."""
     downsample: Literal["stride", "max_pool"] = "stride"
     """How Conv4 halves the image."""
     features: Literal["flatten", "mean"] = "flatten"
@@ -70,6 +70,8 @@ class Config:
     """Inner updates at validation and test; if None as --inner-steps, but at least the 3 of MAML's paper."""
     inner_rule: Literal["sgd", "adam", "meta_sgd", "layer_step_rates", "meta_curvature", "learned_optimizer"] = "sgd"
     """Inner update rule; adam has beta1 = 0, and what follows it is learned."""
+    adapt: Literal["all", "weights"] = "all"
+    """What of the model adapts: all, or (weights) all but the parameters of its normalization, as in MAML's code."""
     inner_batch: int | None = None
     """Support examples per inner update; all if None. Reptile only."""
     proximity: float = 2.0
@@ -170,6 +172,7 @@ ONLY_WITH = {
     "downsample": ("model", ("conv4",)),
     "features": ("model", ("conv4",)),
     "structure": ("model", ("searchable",)),
+    "adapt": ("method", ("maml", "fomaml", "meta_sgd", "layer_step_rates", "meta_curvature")),
     "inner_batch": ("method", ("reptile",)),
     "proximity": ("method", ("implicit_maml",)),
     "cg_steps": ("method", ("implicit_maml",)),

@@ -53,13 +53,16 @@ def test_equals_a_plain_autograd_loop(inner_steps: int, order: int, norm: str) -
 
 
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("part", ["head", "body"])
+@pytest.mark.parametrize("part", ["head", "body", "weights"])
 def test_a_part_that_adapts_alone_equals_a_plain_loop(part: str, order: int) -> None:
-    """ANIL and BOIL: all is trained, of which the part alone moves; in first order its gradient is a constant."""
+    """ANIL, BOIL, all but the norms: all is trained, the part alone moves; in first order its gradient is a constant."""
     learner = hs.MAML(smooth_net(), inner_lr=INNER_LR, inner_steps=2, order=order, adapt=part).double()  # type: ignore[arg-type]
     episode = image_episodes().task(0)
     leaves = [parameter.detach().clone().requires_grad_() for parameter in learner.model.parameters()]
-    moves = [name.startswith("head.") == (part == "head") for name, _ in learner.model.named_parameters()]
+    names = [name for name, _ in learner.model.named_parameters()]
+    moves = [
+        ".norm." not in name if part == "weights" else name.startswith("head.") == (part == "head") for name in names
+    ]
     values = list(leaves)
     for _ in range(2):
         slopes = torch.autograd.grad(loss_of(learner.model, values, episode.support), values, create_graph=order == 2)

@@ -10,7 +10,7 @@ import headstart as hs
 
 @pytest.mark.parametrize("downsample", ["stride", "max_pool"])
 @pytest.mark.parametrize("features", ["flatten", "mean"])
-@pytest.mark.parametrize("norm", ["batch", "group", "layer", "none"])
+@pytest.mark.parametrize("norm", ["batch", "batch_shift", "group", "layer", "none"])
 @pytest.mark.parametrize("image_size", [16, 28, 35])
 def test_conv4_gives_one_logit_per_way(downsample: str, features: str, norm: str, image_size: int) -> None:
     net = hs.Conv4(7, channels=3, width=8, image_size=image_size, downsample=downsample, features=features, norm=norm)
@@ -23,6 +23,11 @@ def test_conv4_of_the_papers_has_their_parameters() -> None:
     norms = 4 * 2 * 64
     net = hs.Conv4(5, downsample="max_pool")
     assert sum(parameter.numel() for parameter in net.parameters()) == convolutions + norms + 64 * 5 + 5
+
+
+def test_a_norm_that_shifts_has_no_scale() -> None:
+    names = [name for name, _ in hs.Conv4(5, norm="batch_shift").blocks.named_parameters()]
+    assert names == [f"{block}.{name}" for block in range(4) for name in ("conv.weight", "norm.bias")]
 
 
 def test_mlp_of_the_paper_has_two_hidden_layers_of_forty() -> None:

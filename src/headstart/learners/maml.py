@@ -11,11 +11,12 @@ from torch import nn
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner, Loss, loss_for_targets
 from headstart.models.low_rank import LowRankLinear
+from headstart.models.normalization import Normalization
 from headstart.params import as_module, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
-Adapt = Literal["all", "head", "body", "low_rank"]
+Adapt = Literal["all", "weights", "head", "body", "low_rank"]
 
 
 class MAML(Learner):
@@ -31,8 +32,9 @@ class MAML(Learner):
 
     Args:
         order: 2 or 1.
-        adapt: ``"all"`` of the model, its ``"head"`` alone, its ``"body"``, which is all but the head, or its head and
-            the ``"low_rank"`` terms that :func:`headstart.with_low_rank` gave it.
+        adapt: ``"all"`` of the model, its ``"weights"``, which is all but the parameters of its normalization (as in
+            the paper's code), its ``"head"`` alone, its ``"body"``, which is all but the head, or its head and the
+            ``"low_rank"`` terms that :func:`headstart.with_low_rank` gave it.
         head: the name of the head in ``model``; goes with ``adapt``.
 
     The paper's Omniglot rate of 0.4 is on a *sum* over ways and shots divided by shots: 2.0 on the mean used here.
@@ -74,7 +76,7 @@ class MAML(Learner):
         self.adapt_part, self.head = adapt, f"model.{head}."
         if adapt not in get_args(Adapt):
             raise BadInputError(f"adapt={adapt!r} is unknown; choose one of {', '.join(get_args(Adapt))}.")
-        if adapt != "all" and not any(name.startswith(self.head) for name in self.trained_names):
+        if adapt not in ("all", "weights") and not any(name.startswith(self.head) for name in self.trained_names):
             raise BadInputError(f"the model has no module {head!r} that is trained; name its head with head=...")
         if adapt == "low_rank" and not self.low_rank_names:
             raise BadInputError("the model has no low-rank terms to adapt; give it some with hs.with_low_rank(model).")
@@ -95,8 +97,20 @@ class MAML(Learner):
         names."""
         names = super().adapted_names
         of_head = {name for name in names if name.startswith(self.head)}
-        parts = {"all": names, "head": of_head, "body": names - of_head, "low_rank": of_head | self.low_rank_names}
+        parts = {
+            "all": names,
+            "weights": names - self.norm_names,
+            "head": of_head,
+            "body": names - of_head,
+            "low_rank": of_head | self.low_rank_names,
+        }
         return parts[self.adapt_part]
+
+    @property
+    def norm_names(self) -> set[str]:
+        """The names of the parameters of normalization layers."""
+        layers = {path for path, layer in self.named_modules() if isinstance(layer, Normalization)}
+        return {name for name, _ in self.named_parameters() if name.rpartition(".")[0] in layers}
 
     @property
     def low_rank_names(self) -> set[str]:

@@ -13,17 +13,19 @@ from headstart.errors import BadInputError
 from headstart.models.normalization import BatchNorm, GroupNorm
 
 Activation = Callable[[Tensor], Tensor]
-Norm = Literal["batch", "group", "layer", "none"]
+Norm = Literal["batch", "batch_shift", "group", "layer", "none"]
 
 
 def normalization(norm: Norm, channels: int) -> nn.Module:
-    """The layer that ``norm`` names: ``group`` has up to 8 groups, ``layer`` has one over channels and space.
+    """The layer that ``norm`` names: ``batch_shift`` has a bias and no weight, as in MAML's code, ``group`` has up to 8
+    groups, ``layer`` has one over channels and space.
 
     >>> normalization("layer", 64).groups
     1
     """
     layers: dict[str, Callable[[], nn.Module]] = {
         "batch": lambda: BatchNorm(channels),
+        "batch_shift": lambda: BatchNorm(channels, scale=False),
         "group": lambda: GroupNorm(math.gcd(8, channels), channels),
         "layer": lambda: GroupNorm(1, channels),
         "none": nn.Identity,

@@ -54,7 +54,10 @@ class Normalization(nn.Module, ABC):
 
 
 class BatchNorm(Normalization):
-    """Batch normalization by the statistics of the batch at hand, in training and in judgement alike.
+    """Batch normalization by the statistics of the batch at hand, in training and in evaluation alike.
+
+    Args:
+        scale: whether there is a weight besides the bias; MAML's code has none.
 
     Shapes:
         inputs: ``[example, channel, *spatial]``
@@ -66,8 +69,10 @@ class BatchNorm(Normalization):
             [ 1.]], grad_fn=<RoundBackward0>)
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, *, scale: bool = True) -> None:
         super().__init__((channels,), eps)
+        if not scale:
+            self.weight = None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalized inputs, in the shape of ``inputs``."""
