@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 import headstart as hs
-from headstart.environment import keep_freed_memory, local_rank
-from headstart.ranks import process_group, rank
+from headstart.distributed.processes import process_group, rank
+from headstart.system.process import keep_freed_memory, local_rank
 
 WAYS: dict[str, dict[str, Any]] = {
     "loop": {"execution": "loop"},

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from headstart.environment import keep_freed_memory
+from headstart.system.process import keep_freed_memory
 
 
 class Workers:

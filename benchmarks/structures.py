@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 
 import headstart as hs
+from headstart.experiments.methods import METHODS
 from headstart.models.searchable import OPERATIONS
-from headstart.recipes.methods import METHODS
-from headstart.tasks import Rotations
+from headstart.tasks.classification import Rotations
 
 WAYS, WIDTH, SEARCH_WIDTH = 5, 16, 8
 CONV4 = ("conv3",) * 4

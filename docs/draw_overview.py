@@ -16,10 +16,10 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 
 import headstart as hs
-from headstart.config import config_from_record
-from headstart.experiment import load_learner, tasks_for_test
+from headstart.experiments.config import config_from_record
+from headstart.experiments.experiment import load_learner, tasks_for_test
 from headstart.randomness import derive_generator
-from headstart.runs import read_config
+from headstart.runs.folder import read_config
 
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccaa22", "#aa3377"]
 RIGHT_AND_WRONG = {True: "✓", False: "✗"}

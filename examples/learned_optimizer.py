@@ -5,7 +5,7 @@
     python examples/learned_optimizer.py --meta-steps 5 --count 20     # does it work?
 
 All start from the same weights, which nobody learns. The rates of SGD and Adam are chosen on 100 validation tasks, from
-a grid of factors of two; the learned ones have Adam's. All are judged on the same 1,000 test tasks after every step,
+a grid of factors of two; the learned ones have Adam's. All are evaluated on the same 1,000 test tasks after every step,
 and so is the mean over the steps, which the learned optimizers are trained for. Writes a picture next to the table:
 ``learned_optimizer.png``.
 """
@@ -37,7 +37,7 @@ BASELINES: dict[str, Callable[[float], hs.UpdateRule]] = {
 }
 
 
-def judged(learner: hs.Learner, tasks: hs.TaskDistribution, count: int, purpose: str) -> hs.Evaluation:
+def evaluated(learner: hs.Learner, tasks: hs.TaskDistribution, count: int, purpose: str) -> hs.Evaluation:
     """The losses after every inner step."""
     return hs.evaluate(learner, tasks, count=count, purpose=purpose, inner_steps=STEPS)
 
@@ -51,7 +51,7 @@ def mean_over_steps(result: hs.Evaluation) -> float:
 def tuned(model: nn.Module, tasks: hs.TaskDistribution, rule: Callable[[float], hs.UpdateRule]) -> hs.Learner:
     """Of the rates, the one with the least mean loss over the steps on validation tasks."""
     candidates = [hs.MAML(model, inner_lr=rate, inner_steps=STEPS, order=1, inner_rule=rule) for rate in RATES]
-    return min(candidates, key=lambda learner: mean_over_steps(judged(learner, tasks, 100, "validation")))
+    return min(candidates, key=lambda learner: mean_over_steps(evaluated(learner, tasks, 100, "validation")))
 
 
 def learned(
@@ -74,7 +74,7 @@ def learned(
 
 
 def main() -> None:
-    """Makes, judges and draws every optimizer."""
+    """Makes, evaluates and draws every optimizer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--meta-steps", type=int, default=400)
@@ -110,7 +110,7 @@ def row(
     started = time.perf_counter()
     learner = make()
     seconds = time.perf_counter() - started
-    result = judged(learner, tasks, count, "test")
+    result = evaluated(learner, tasks, count, "test")
     losses = result.by_inner_step
     rate = getattr(learner.inner_rule, "inner_lr", 0)
     print(

@@ -1,4 +1,4 @@
-"""What a task hands to a learner: a support set to learn from and a query set to be judged on."""
+"""What a task hands to a learner: a support set to learn from and a query set to be evaluated on."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_a_strong_hold_is_first_order_maml_without_steps() -> None:
     assert largest_difference(held.meta_gradient(held.meta_params, episodes)[0], expected) < 1e-8
 
 
-def test_it_is_judged_with_the_proximal_problem_too() -> None:
+def test_it_is_evaluated_with_the_proximal_problem_too() -> None:
     torch.manual_seed(0)
     learner = hs.ImplicitMAML(hs.MLP(1, 1, (8,), activation=torch.tanh), inner_lr=INNER_LR, proximity=PROXIMITY)
     tasks = hs.SinusoidTasks(shots=5, queries=5)

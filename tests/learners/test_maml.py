@@ -55,7 +55,7 @@ def test_equals_a_plain_autograd_loop(inner_steps: int, order: int, norm: str) -
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("part", ["head", "body", "weights"])
 def test_a_part_that_adapts_alone_equals_a_plain_loop(part: str, order: int) -> None:
-    """ANIL, BOIL, all but the norms: all is trained, the part alone moves; in first order its gradient is a constant."""
+    """ANIL, BOIL, all but norms: all is trained, the part alone moves; in first order its gradient is a constant."""
     learner = hs.MAML(smooth_net(), inner_lr=INNER_LR, inner_steps=2, order=order, adapt=part).double()  # type: ignore[arg-type]
     episode = image_episodes().task(0)
     leaves = [parameter.detach().clone().requires_grad_() for parameter in learner.model.parameters()]

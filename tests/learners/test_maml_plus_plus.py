@@ -26,7 +26,7 @@ def maml_plus_plus(order: int) -> hs.MAMLPlusPlus:
         for parameter in (*learner.norms.parameters(), *learner.rule.parameters()):
             parameter.add_(0.1 * torch.randn_like(parameter))
     learner.order = order
-    assert learner.judged_steps == STEPS
+    assert learner.counted_steps == STEPS
     learner.step_weights.copy_(WEIGHTS)
     return learner
 
@@ -96,14 +96,14 @@ def test_a_change_of_the_weights_reaches_the_compiled_program(monkeypatch: pytes
     assert len(run._compiled) == 1
 
 
-def test_where_the_last_step_alone_counts_no_other_is_judged() -> None:
+def test_where_the_last_step_alone_counts_no_other_is_evaluated() -> None:
     learner = maml_plus_plus(order=2)
     episode = image_episodes().task(0)
     learner.step_weights.copy_(torch.tensor([0.0, 0.0, 1.0]))
     expected, loss, _ = learner.task_gradient(learner.meta_params, episode)
     calls = []
-    honest = learner.judge
-    learner.judge = lambda *given: calls.append(1) or honest(*given)  # type: ignore[method-assign]
+    honest = learner.loss_and_predictions
+    learner.loss_and_predictions = lambda *given: calls.append(1) or honest(*given)  # type: ignore[method-assign]
     learner.start_meta_step(9, meta_steps=10)
     found, again, _ = learner.task_gradient(learner.meta_params, episode)
     assert largest_difference(found, expected) < 1e-12 and abs(again - loss) < 1e-12
@@ -119,7 +119,9 @@ def test_training_anneals_and_is_the_same_when_it_is_cut(tmp_path: Path, monkeyp
         folder = hs.RunFolder(tmp_path / "-".join(map(str, stops)), {})
         for stop in stops:
             learner = copy.deepcopy(start)  # a run that goes on has what it trained from its checkpoint alone
-            monkeypatch.setattr("headstart.training.agree_to_stop", lambda state, stop=stop: state.meta_step >= stop)
+            monkeypatch.setattr(
+                "headstart.training.loop.agree_to_stop", lambda state, stop=stop: state.meta_step >= stop
+            )
             hs.train(learner, tasks, meta_steps=6, meta_batch=2, run=folder, engine=hs.MetaGradient(learner))
         assert learner.order == 2
         return learner.meta_params

@@ -33,7 +33,7 @@ def test_joint_gradient_is_that_of_one_big_batch() -> None:
     assert largest_difference(gradient, expected) < 1e-12
 
 
-def test_it_adapts_when_it_is_judged() -> None:
+def test_it_adapts_when_it_is_evaluated() -> None:
     torch.manual_seed(0)
     joint = hs.Pretraining(MODELS["Conv4-batch"](), inner_lr=0.1, inner_steps=3).double()
     support = image_episodes().task(0).support

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import headstart as hs
-from headstart.inner_loop import mini_batch
+from headstart.learners.inner_loop import mini_batch
 from methods import MODELS, image_episodes, largest_difference
 
 

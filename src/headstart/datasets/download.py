@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from headstart.atomic import disk_errors
 from headstart.errors import RunStoppedError
+from headstart.system.files import disk_errors
 
 _CHUNK = 64 * 1024  # bytes
 _RANGE_NOT_SATISFIABLE = 416

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.atomic import disk_errors, write_bytes
 from headstart.datasets import resizing
 from headstart.datasets.download import download
 from headstart.datasets.image_classes import ImageClasses
 from headstart.datasets.omniglot_alphabets import BACKGROUND_ALPHABETS, EVALUATION_ALPHABETS, class_names
 from headstart.datasets.omniglot_source import DRAWINGS, PARTS, SIDE, archives_digest, read_drawings
-from headstart.environment import cache_folder
 from headstart.errors import BadInputError, RunStoppedError
+from headstart.system.files import disk_errors, write_bytes
+from headstart.system.process import cache_folder
 
 __all__ = ["BACKGROUND_ALPHABETS", "CLASS_NAMES", "EVALUATION_ALPHABETS", "load_omniglot"]
 

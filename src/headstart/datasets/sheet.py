@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from headstart.atomic import write_bytes
 from headstart.datasets.image_classes import ImageClasses
 from headstart.errors import BadInputError
+from headstart.system.files import write_bytes
 
 
 def contact_sheet(classes: ImageClasses, rows: int, seed: int = 0) -> torch.Tensor:

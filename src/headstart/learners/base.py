@@ -14,11 +14,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
-from headstart.inner_loop import mini_batch, trajectory
+from headstart.learners.inner_loop import mini_batch, unroll
 from headstart.models.normalization import with_exact_normalization
 from headstart.models.transformer import Attention
 from headstart.params import Params, mean, split
-from headstart.tasks import TaskDistribution
+from headstart.tasks.distribution import TaskDistribution
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
@@ -164,14 +164,14 @@ class Learner(nn.Module):
         wanted, those between the first and the last may be left out, which takes less memory if they are recomputed."""
         adapted, fixed = split(meta_params, self.adapted_names)
         rule, order, truncation = self.inner_rule, self.order, self.truncation
-        for params in trajectory(self.inner_loss, adapted, fixed, support, rule, steps, order, every, truncation):
+        for params in unroll(self.inner_loss, adapted, fixed, support, rule, steps, order, every, truncation):
             yield {**params, **fixed}
 
     def inner_loss(self, params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
         """What inner update ``step`` descends, as a function of the parameters that adapt: the support loss, unless a
         learner says otherwise."""
         batch = mini_batch(support, self.inner_batch, step)
-        return self.judge({**params, **fixed}, batch)[0]
+        return self.loss_and_predictions({**params, **fixed}, batch)[0]
 
     def adapt(self, meta_params: Params, support: Examples) -> Params:
         """*F* picks *f*: the task's parameters after ``inner_steps`` inner updates."""
@@ -179,7 +179,7 @@ class Learner(nn.Module):
         (task_params,) = deque(path, maxlen=1)  # which holds the last alone
         return task_params
 
-    def judge(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensor]:
+    def loss_and_predictions(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensor]:
         """Loss and predictions of ``f`` on the query set."""
         predictions = self.predict(task_params, query.inputs)
         return self.loss(predictions, query.targets), predictions
@@ -187,7 +187,7 @@ class Learner(nn.Module):
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """``l^n``, the task's loss that meta-training minimises, and the predictions that it was taken from: those
         of the adapted parameters on the query set, unless a learner says otherwise."""
-        return self.judge(self.adapt(meta_params, episode.support), episode.query)
+        return self.loss_and_predictions(self.adapt(meta_params, episode.support), episode.query)
 
     def task_loss(self, meta_params: Params, episode: Episodes) -> Tensor:
         """``l^n``, the task's loss that meta-training minimises."""

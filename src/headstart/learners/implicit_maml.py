@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 from torch.func import grad, grad_and_value, vjp
 
-from headstart.conjugate_gradient import conjugate_gradient
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.learners.conjugate_gradient import conjugate_gradient
 from headstart.params import Params, add, below, dot, scale, split, subtract
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
@@ -25,8 +25,8 @@ class ImplicitMAML(Learner):
 
     Where ``task_params`` are that minimum, this is the exact derivative of ``query_loss(task_params)``, however it was
     found: nothing of the way is kept, and memory does not grow with ``inner_steps``. The inner loop takes
-    ``inner_steps`` from ``meta_params`` towards the minimum, in meta-training and when it is judged; the linear system
-    is solved by ``cg_steps`` of conjugate gradient, each one Hessian-vector product. That needs ``proximity`` to be
+    ``inner_steps`` from ``meta_params`` towards the minimum, in meta-training and in evaluation; the linear system is
+    solved by ``cg_steps`` of conjugate gradient, each one Hessian-vector product. That needs ``proximity`` to be
     larger than the most negative curvature of the support loss, which for Conv4 with batch norm it is not: the solve
     then ends at the first direction of no positive curvature, and what it has found may be large and useless.
     ``damping`` takes ``H / (proximity + damping)`` for ``H / proximity``, which is not exact, but trains.
@@ -104,10 +104,10 @@ class ImplicitMAML(Learner):
         adapted, fixed = split(self.adapt(meta_params, support), self.adapted_names)
 
         def support_loss(params: Params) -> Tensor:
-            return self.judge({**params, **fixed}, support)[0]
+            return self.loss_and_predictions({**params, **fixed}, support)[0]
 
         def query_outcome(params: Params) -> tuple[Tensor, Tensor]:
-            return self.judge({**params, **fixed}, query)
+            return self.loss_and_predictions({**params, **fixed}, query)
 
         def system(vector: Params) -> Params:
             (product,) = hessian(vector)

@@ -74,5 +74,5 @@ class LearningToOptimize(MAML):
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The mean of the query losses after every inner step, and the predictions after the last."""
         _, *points = self.adaptation(meta_params, episode.support, self.inner_steps)
-        judged = [self.judge(task_params, episode.query) for task_params in points]
-        return torch.stack([loss for loss, _ in judged]).mean(), judged[-1][1]
+        evaluated = [self.loss_and_predictions(task_params, episode.query) for task_params in points]
+        return torch.stack([loss for loss, _ in evaluated]).mean(), evaluated[-1][1]

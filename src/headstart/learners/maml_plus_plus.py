@@ -1,4 +1,4 @@
-"""MAML++: MAML whose inner steps are each judged, with rates and normalization of their own."""
+"""MAML++: MAML whose inner steps are each evaluated, with rates and normalization of their own."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class MAMLPlusPlus(MAML):
         loss: Loss = loss_for_targets,
     ) -> None:
         if inner_steps < 1:
-            raise BadInputError(f"{inner_steps=} must be 1 or more for MAML++, which judges each of them.")
+            raise BadInputError(f"{inner_steps=} must be 1 or more for MAML++, which evaluates each of them.")
         for name, share in (("multi_step", multi_step), ("first_order", first_order)):
             if not 0 <= share <= 1:
                 raise BadInputError(f"{name}={share} is a share of the training; choose one from 0 to 1.")
@@ -85,13 +85,13 @@ class MAMLPlusPlus(MAML):
         """The order and the weights of the inner steps' losses at this point of the training."""
         until = self.multi_step * meta_steps
         self.order = 1 if meta_step < self.first_order * meta_steps else 2
-        self.judged_steps = self.inner_steps if meta_step < until else 1
+        self.counted_steps = self.inner_steps if meta_step < until else 1
         self.step_weights.copy_(step_weights_at(meta_step, until, self.inner_steps), non_blocking=True)
 
     @property
     def settings(self) -> tuple[object, ...]:
-        """Those of every learner, and how many of the inner steps are judged."""
-        return (*super().settings, self.judged_steps)
+        """Those of every learner, and how many of the inner steps are evaluated."""
+        return (*super().settings, self.counted_steps)
 
     def with_norms_of(self, step: int, params: Params) -> Params:
         """``params`` with the normalization weights and biases of inner step ``step``."""
@@ -111,9 +111,11 @@ class MAMLPlusPlus(MAML):
         """The weighted sum of the query losses after the inner steps that count, and the predictions after the last."""
         weights = meta_params.get("step_weights", self.step_weights)  # an argument in compiled programs
         _, *points = self.adaptation(meta_params, episode.support, self.inner_steps)
-        judged = [self.judge(task_params, episode.query) for task_params in points[-self.judged_steps :]]
-        losses = torch.stack([loss for loss, _ in judged])
-        return losses @ weights[-len(losses) :].to(losses.dtype), judged[-1][1]
+        evaluated = [
+            self.loss_and_predictions(task_params, episode.query) for task_params in points[-self.counted_steps :]
+        ]
+        losses = torch.stack([loss for loss, _ in evaluated])
+        return losses @ weights[-len(losses) :].to(losses.dtype), evaluated[-1][1]
 
 
 def step_weights_at(meta_step: int, until: float, steps: int) -> Tensor:

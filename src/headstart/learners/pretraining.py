@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes, Examples
-from headstart.learners.any_ways import AnyWays, head_of, ways_of
 from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.learners.heads import AnyWays, head_of, ways_of
 from headstart.params import Params, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
@@ -17,7 +17,7 @@ from headstart.update_rules.sgd import SGD
 class Pretraining(Learner):
     """``l^n = query_loss(meta_params)``: joint training on all tasks, adapted only at test time.
 
-    ``inner_steps`` updates on the support set are what adapts it when it is judged. This is the objective of MAML
+    ``inner_steps`` updates on the support set are what adapts it when it is evaluated. This is the objective of MAML
     without inner steps; the difference between the two is what looking one step ahead is worth.
 
     Source: Finn, Abbeel and Levine (2017), section 5.1 (the "pretrained" baseline).
@@ -44,7 +44,7 @@ class Pretraining(Learner):
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The query loss of the meta-parameters themselves, and the predictions."""
-        return self.judge(meta_params, episode.query)
+        return self.loss_and_predictions(meta_params, episode.query)
 
 
 class ClassifierPretraining(AnyWays):
@@ -91,7 +91,7 @@ class ClassifierPretraining(AnyWays):
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The loss of the classifier on the batch of all classes, and the predictions."""
-        return self.judge(meta_params, episode.query)
+        return self.loss_and_predictions(meta_params, episode.query)
 
     @property
     def adapted_names(self) -> set[str]:

@@ -9,9 +9,8 @@ from torch import nn
 
 from headstart.episodes import Examples
 from headstart.errors import BadInputError
-from headstart.learners.any_ways import AnyWays, head_of, ways_of, with_one_row
+from headstart.learners.heads import AnyWays, class_means, head_of, ways_of, with_one_row
 from headstart.learners.maml import MAML
-from headstart.learners.prototypes import class_means
 from headstart.params import Params
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD

@@ -50,4 +50,4 @@ class Reptile(Learner):
         """``meta_params - task_params``, with the loss and the predictions of the query set."""
         task_params = self.adapt(meta_params, episode.support)
         trained, _ = split(meta_params, self.trained_names)
-        return subtract(trained, task_params), *self.judge(task_params, episode.query)
+        return subtract(trained, task_params), *self.loss_and_predictions(task_params, episode.query)

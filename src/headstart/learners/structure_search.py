@@ -13,7 +13,8 @@ from headstart.errors import BadInputError
 from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
 from headstart.params import Params
-from headstart.tasks import HeldOutTasks, TaskDistribution
+from headstart.tasks.distribution import TaskDistribution
+from headstart.tasks.held_out import HeldOutTasks
 from headstart.update_rules.base import State, UpdateRule
 from headstart.update_rules.sgd import SGD
 

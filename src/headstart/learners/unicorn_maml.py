@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from headstart.episodes import Examples
-from headstart.learners.any_ways import AnyWays, ways_of, with_one_row
+from headstart.learners.heads import AnyWays, ways_of, with_one_row
 from headstart.learners.maml import MAML
 from headstart.params import Params, split
 from headstart.update_rules.base import UpdateRule

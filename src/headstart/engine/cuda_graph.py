@@ -1,0 +1,169 @@
+"""A whole meta-step as one CUDA graph: drawing tasks, the meta-gradient and the outer update, launched at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from headstart.distributed.processes import world_size
+from headstart.engine.compilation import kernels_alone
+from headstart.errors import RunStoppedError
+
+T = TypeVar("T")
+DEVICES = ("cuda",)
+WARM_UPS = 3
+"""Calls before one is recorded: compilers, planning and an optimizer's first step do what cannot be part of a graph."""
+logger = logging.getLogger(__name__)
+
+
+class Recording(NamedTuple, Generic[T]):
+    """How to do again what a function did on the GPU, and where its result then is."""
+
+    replay: Callable[[], None]
+    result: T
+
+
+class Recorded(Generic[T]):
+    """``function()``, which after a few calls is not called any more: what it did on the GPU is done again.
+
+    A recording repeats the GPU's part alone, on the same memory, so that ``function`` must read nothing but tensors
+    that are changed in place and random numbers of GPUs. If it waits for the GPU it cannot be recorded: the log says
+    so, and it is called as it is.
+
+    Args:
+        function: works on a GPU; its result is nested containers of tensors, overwritten by the next call of any kind.
+        generator: of the GPU, what ``function`` draws from besides the global one; it may be seeded between calls.
+
+    Source: PyTorch's documentation, "CUDA semantics", section "CUDA Graphs", whole-network capture.
+    """
+
+    def __init__(self, function: Callable[[], T], generator: torch.Generator) -> None:
+        self.function, self.generator = function, generator
+        self.place = place_of_recordings(generator.device)
+        self.calls: Counter[Hashable] = Counter()
+        self.waiting: set[Hashable] = set()
+        self.recordings: dict[Hashable, Recording[T]] = {}
+
+    def __call__(self, kind: Hashable) -> T:
+        """What ``function`` returns; there is a recording for every ``kind``, which stands for all that it depends on
+        besides the values of tensors.
+
+        Raises:
+            RunStoppedError: it cannot be recorded for another reason than waiting.
+        """
+        if kind in self.waiting:
+            return self.function()
+        if self.calls[kind] < WARM_UPS:
+            return self._call(kind)
+        if kind not in self.recordings:
+            self.recordings[kind] = self._record()
+        recording = self.recordings[kind]
+        recording.replay()
+        return recording.result
+
+    def _call(self, kind: Hashable) -> T:
+        self.calls[kind] += 1
+        with kernels_alone():
+            result, waited = call_aside(self.function, self.place)
+        if waited and self.calls[kind] == WARM_UPS:
+            self.waiting.add(kind)
+            logger.info("meta-steps are not launched as one CUDA graph, since they wait for the GPU")
+        return result
+
+    def _record(self) -> Recording[T]:
+        before = sys.exception()
+        try:
+            with kernels_alone():
+                recording = record(self.function, self.generator, self.place)
+        except Exception as error:  # what a GPU cannot record has no common base, and it may have lost its random state
+            causes = [error]
+            while (cause := causes[-1].__context__) not in (None, before):  # the end of a recording fails with it
+                causes.append(cause)  # type: ignore[arg-type]
+            raise RunStoppedError(
+                f"the meta-step cannot be recorded as a CUDA graph ({(str(causes[-1]).splitlines() or [''])[0]}); "
+                "choose an execution other than 'auto', such as 'vmap', to launch it kernel by kernel."
+            ) from error
+        logger.info("meta-steps are launched as one CUDA graph, tasks and outer update included")
+        return recording
+
+
+class Place(NamedTuple):
+    """Where recordings are made: on a stream other than the default one, which cannot be recorded, and in memory that
+    all of them share, since none is repeated while the result of another is wanted."""
+
+    stream: torch.cuda.Stream
+    pool: Any
+
+
+def place_of_recordings(device: torch.device) -> Place:
+    """A new place on a GPU."""
+    return Place(torch.cuda.Stream(device), torch.cuda.graph_pool_handle())  # type: ignore[no-untyped-call]
+
+
+def call_aside(function: Callable[[], T], place: Place) -> tuple[T, bool]:
+    """``function()``, done where it will be recorded, and whether it waited for the GPU."""
+    here = torch.cuda.current_stream(place.stream.device)
+    mode = torch.cuda.get_sync_debug_mode()
+    place.stream.wait_stream(here)
+    with warnings.catch_warnings(record=True) as caught, torch.cuda.stream(place.stream):
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            result = function()
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+    here.wait_stream(place.stream)
+    waits = [warning for warning in caught if "synchronizing CUDA operation" in str(warning.message)]
+    for warning in caught:
+        if warning not in waits and not str(warning.message).startswith("Synchronization debug mode"):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return result, bool(waits)
+
+
+def record(function: Callable[[], T], generator: torch.Generator, place: Place) -> Recording[T]:
+    """``function()``, recorded and not yet done."""
+    graph = torch.cuda.CUDAGraph()
+    graph.register_generator_state(generator)
+    with torch.cuda.graph(graph, pool=place.pool, stream=place.stream):
+        result = function()
+    return Recording(graph.replay, result)
+
+
+def can_be_recorded(outer: Optimizer, tasks_on: torch.device, params_on: torch.device) -> bool:
+    """Whether a meta-step is the work of one GPU alone: tasks are drawn and parameters updated there, and the learning
+    rate and the count of steps are there too.
+
+    >>> parameter = torch.zeros(2, requires_grad=True)
+    >>> outer = torch.optim.SGD([parameter], lr=torch.tensor(0.1), fused=True)
+    >>> can_be_recorded(outer, parameter.device, parameter.device)
+    False
+    """
+    there = all(
+        isinstance(group.get("lr"), Tensor)
+        and group["lr"].device == params_on
+        and group.get("capturable", group.get("fused"))
+        for group in outer.param_groups
+    )
+    return there and tasks_on == params_on and params_on.type in DEVICES and world_size() == 1
+
+
+def numbers_of(outer: Optimizer) -> tuple[object, ...]:
+    """The optimizer's settings that are no tensors, and of which a recording repeats what they were.
+
+    >>> numbers_of(torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=torch.tensor(0.1), momentum=0.9))[0]
+    ('momentum', 0.9)
+    """
+    return tuple(
+        (name, value)
+        for group in outer.param_groups
+        for name, value in group.items()
+        if name != "params" and not isinstance(value, Tensor)
+    )

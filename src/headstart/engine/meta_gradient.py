@@ -1,0 +1,231 @@
+"""The engine: how to run a learner over a batch of tasks fastest, with the same result in every form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Literal
+
+import torch
+
+from headstart.distributed.processes import from_first, share, sum_over_ranks, world_size
+from headstart.engine.compilation import Compiled
+from headstart.engine.planning import Choices, Execution, Plan, choose_plan
+from headstart.engine.precision import Precision, precision_of_products
+from headstart.engine.programs import Programs
+from headstart.engine.work import undrawn
+from headstart.episodes import Episodes, slice_tasks
+from headstart.errors import BadInputError
+from headstart.learners.base import Learner, Metrics, metrics_of
+from headstart.learners.checkpointing import Recomputation, recomputation
+from headstart.learners.heads import AnyWays
+from headstart.params import Params, add, scale
+
+logger = logging.getLogger(__name__)
+
+
+class MetaGradient:
+    """``learner.meta_gradient`` over the batch of tasks, in the form that this machine runs fastest.
+
+    It chooses by itself, logs what and why, and every choice can be forced: the tasks of a batch go one after the other
+    (``loop``, without ``vmap``), all at once (``vmap``) or so many at a time (``chunks``); a chunk is run eagerly,
+    compiled whole or compiled update by update; and exact inner loops may be recomputed instead of kept. Where the
+    program runs in several processes (``torchrun``, or ``headstart train --workers``), each of them takes its part of
+    the tasks, and one all-reduce adds up their meta-gradients. All forms give the mean over the tasks and differ by
+    rounding only, and by the random numbers that a model with dropout draws.
+
+    Args:
+        learner: what is run.
+        execution: ``"auto"``, ``"loop"``, ``"vmap"`` or ``"chunks"``.
+        chunk_size: tasks per chunk; goes with ``"chunks"`` only, which without it chooses the size as ``auto`` does.
+        compile: ``"whole"`` compiles the meta-gradient of a chunk in one piece; ``"updates"`` compiles one inner update
+            and its derivative, however many there are; ``True`` chooses between the two by the number of operations,
+            ``False`` does neither, and ``None`` compiles if ``meta_steps`` are so many that it pays.
+        recompute: whether to recompute inner loops; ``None`` does it if one task would not fit in ``memory``, but not
+            for ``loop``, nor if all is compiled ``"whole"``.
+        memory: bytes that this process may hold; half of the machine's if ``None``.
+        precision: of matrix products and convolutions: ``"float32"``, or the faster and less exact ``"tf32"`` (GPUs)
+            and ``"bfloat16"``.
+        meta_steps: how many calls are to come; ``None`` if that is not known.
+
+    Raises:
+        BadInputError: an argument is out of its range, or two contradict each other.
+
+    >>> import headstart as hs
+    >>> learner = hs.MAML(torch.nn.Linear(2, 3))
+    >>> examples = hs.Examples(torch.randn(4, 6, 2), torch.arange(3).repeat(4, 2))
+    >>> run = MetaGradient(learner, execution="chunks", chunk_size=2)
+    >>> gradient, metrics = run(dict(learner.named_parameters()), hs.Episodes(examples, examples))
+    >>> sorted(metrics)
+    ['accuracy', 'loss']
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        execution: Execution = "auto",
+        *,
+        chunk_size: int | None = None,
+        compile: bool | Literal["whole", "updates"] | None = None,
+        recompute: bool | None = None,
+        memory: int | None = None,
+        precision: Precision = "float32",
+        meta_steps: int | None = None,
+    ) -> None:
+        self.learner = learner
+        self.choices = Choices(execution, chunk_size, compile, recompute, memory, precision, meta_steps)
+        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._compiled: dict[tuple[object, ...], Compiled] = {}
+        self._updates: dict[tuple[object, ...], Recomputation] = {}
+
+    @torch.no_grad()
+    def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        """The meta-gradient and the metrics, means over the tasks of ``episodes``, the same on every rank.
+
+        Raises:
+            BadInputError: there are no tasks, or fewer than processes, or their targets do not fit the model's outputs.
+            RunStoppedError: another process of the run is gone.
+        """
+        tasks = len(episodes.query.targets)
+        if tasks == 0:
+            raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
+        part = share(episodes)
+        plan = self.plan(meta_params, episodes)
+        with self._as_planned(plan, episodes):
+            gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan)
+        weight = len(part.query.targets) / tasks
+        if weight == 1:
+            return gradient, metrics
+        return sum_over_ranks(scale(gradient, weight), scale(metrics, weight))
+
+    def plan(self, meta_params: Params, episodes: Episodes) -> Plan:
+        """How a batch of tasks is run, chosen once for every shape of it; rank 0 chooses for all.
+
+        Raises:
+            BadInputError: their targets do not fit the model's outputs.
+        """
+        tensors = [tensor for part in episodes for tensor in part]
+        batch = (*((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors), *self.kind_of_meta_step)
+        if batch not in self._plans:
+            check_targets(self.learner, meta_params, episodes)
+            part = share(episodes)
+            chosen = from_first(lambda: choose_plan(self.learner, meta_params, part, self.choices))
+            self._plans[batch] = chosen
+            processes = f" in each of {world_size()} processes" if world_size() > 1 else ""
+            logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, chosen)
+            if chosen.compile != "no" and world_size() > 1:  # what rank 0 compiles the others then find on the disk
+                from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, chosen.chunk_size), chosen))
+        return self._plans[batch]
+
+    @property
+    def kind_of_meta_step(self) -> tuple[object, ...]:
+        """What a plan or a program is of, apart from shapes: what of the learner may change from one meta-step to the
+        next and is no tensor."""
+        modes = tuple(module.training for module in self.learner.modules())
+        return (*self.learner.settings, modes)
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether a batch was run with its inner updates recomputed, for which generators of random numbers are set
+        back: nothing that a CUDA graph can do."""
+        return any(plan.recompute or plan.compile == "updates" for plan in self._plans.values())
+
+    def _chunks(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+        tasks = len(episodes.query.targets)
+        gradient: Params = {}
+        metrics: Metrics = {}
+        for start in range(0, tasks, plan.chunk_size):
+            chunk = slice_tasks(episodes, start, min(start + plan.chunk_size, tasks))
+            of_chunk = self._chunk(meta_params, chunk, plan)
+            share = len(chunk.query.targets) / tasks
+            if share == 1:
+                return of_chunk
+            chunk_gradient, chunk_metrics = (scale(values, share) for values in of_chunk)
+            gradient = add(gradient, chunk_gradient) if gradient else chunk_gradient
+            metrics = add(metrics, chunk_metrics) if metrics else chunk_metrics
+        return gradient, metrics
+
+    def _chunk(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+        """Buffers are arguments of compiled programs too: as constants they could never change."""
+        if plan.compile == "no":
+            return self.learner.meta_gradient(meta_params, episodes)
+        run = self.learner.meta_gradient if plan.compile == "updates" else self._compiled_whole
+        gradient, metrics = run({**dict(self.learner.named_buffers()), **meta_params}, episodes)
+        return {name: gradient[name] for name in meta_params}, metrics
+
+    def _compiled_whole(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        program = self._compiled.setdefault(self.kind_of_meta_step, Compiled(self._traced))
+        result: tuple[Params, Metrics] = program(values, episodes)
+        return result
+
+    def _traced(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        with self._precision(episodes.query.targets.device):
+            return self.learner.meta_gradient(values, episodes)
+
+    @contextmanager
+    def _as_planned(self, plan: Plan, episodes: Episodes) -> Iterator[None]:
+        """A context in which inner loops and products are what the plan says."""
+        how: AbstractContextManager[None] = nullcontext()
+        within = partial(self._precision, episodes.query.targets.device)
+        if plan.compile == "updates":
+            kind = (*self.kind_of_meta_step, plan.recompute, episodes.query.targets.device)
+            how = recomputation(self._updates.setdefault(kind, Recomputation(plan.recompute, Programs(), within)))
+        elif plan.recompute:
+            how = recomputation(Recomputation(within=within))
+        with how, self._precision(episodes.query.targets.device, whole=plan.compile == "whole"):
+            yield
+
+    def _precision(self, device: torch.device, whole: bool = False) -> AbstractContextManager[None]:
+        """The precision of products; in a program of the whole the rounding to bfloat16 is part of the program."""
+        precision = self.choices.precision
+        return precision_of_products("float32" if whole and precision == "bfloat16" else precision, device)
+
+    def _prepare(self, meta_params: Params, episodes: Episodes, plan: Plan) -> None:
+        with undrawn(episodes), self._as_planned(plan, episodes):
+            self._chunk(meta_params, episodes, plan)
+
+    def _loop(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+        gradient = {name: torch.zeros_like(value) for name, value in meta_params.items()}
+        losses, predictions = [], []
+        tasks = len(episodes.query.targets)
+        for task in range(tasks):
+            task_gradient, task_loss, task_predictions = self.learner.task_gradient(meta_params, episodes.task(task))
+            gradient |= {name: gradient[name] + value / tasks for name, value in task_gradient.items()}
+            losses.append(task_loss)
+            predictions.append(task_predictions)
+        return gradient, metrics_of(torch.stack(losses), torch.stack(predictions), episodes.query.targets)
+
+
+@torch.no_grad()
+def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> None:
+    """Checks that there is an output for every class target of the tasks; on the first task, how many outputs the model
+    has. A learner that makes its head for the task must be set to as many ways as there are classes.
+
+    Raises:
+        BadInputError: there is not, or it is not; the sentence names both numbers.
+
+    >>> import headstart as hs
+    >>> learner = hs.MAML(torch.nn.Linear(2, 3))
+    >>> examples = hs.Examples(torch.randn(4, 6, 2), torch.arange(6).repeat(4, 1))
+    >>> check_targets(learner, dict(learner.named_parameters()), hs.Episodes(examples, examples))
+    Traceback (most recent call last):
+    headstart.errors.BadInputError: a model with 3 outputs does not fit tasks with 6 classes; give it 6 outputs.
+    """
+    if episodes.query.targets.is_floating_point():
+        return
+    classes = 1 + max(int(part.targets.max()) for part in episodes if part.targets.numel())
+    if isinstance(learner, AnyWays) and episodes.support.targets.numel():
+        if classes != learner.ways:
+            raise BadInputError(
+                f"a learner set to {learner.ways} ways does not fit tasks with {classes} classes; "
+                f"set its attribute ways to {classes}."
+            )
+        return
+    with undrawn(episodes):
+        outputs = learner.predict(meta_params, episodes.query.inputs[0]).shape[-1]
+    if classes > outputs:
+        raise BadInputError(
+            f"a model with {outputs} outputs does not fit tasks with {classes} classes; give it {classes} outputs."
+        )

@@ -1,0 +1,129 @@
+"""The inner loop: the only place where a task's parameters move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.func import grad
+from torch.utils._pytree import tree_map
+
+from headstart.episodes import Examples
+from headstart.errors import BadInputError
+from headstart.learners.checkpointing import recomputation_at_hand, recomputed
+from headstart.params import Params, below
+from headstart.update_rules.base import State, UpdateRule
+
+Loss = Callable[[Params, Params, Examples, int], Tensor]
+Own = tuple[Params, State]
+"""What a task has its own of: the adapting parameters, and the rule's state."""
+RULE = "rule"
+"""Where the rule's own meta-parameters are, among those that stay fixed."""
+
+
+def unroll(
+    loss: Loss,
+    params: Params,
+    fixed: Params,
+    support: Examples,
+    rule: UpdateRule,
+    steps: int,
+    order: int,
+    every: bool = True,
+    truncation: int | None = None,
+) -> Iterator[Params]:
+    """``params_(k+1) = rule(params_k, grad loss(params_k, fixed, support, k))``: yields all of them, 0 to ``steps``, or
+    without ``every`` perhaps the end only.
+
+    With ``order=2`` every step can be differentiated with respect to ``params`` and ``fixed``; with ``order=1`` the
+    gradients count as constants there, so that ``d params_k / d params`` is the identity for a plain gradient step.
+    Every ``truncation`` steps the past becomes a constant. What the rule itself has learned is in ``fixed``, under
+    ``"rule."``, and can be differentiated by in both orders. What is differentiated by must be in ``params`` or
+    ``fixed``: of what ``loss`` or ``rule`` capture, recomputation would lose the derivative.
+
+    Source: Finn, Abbeel and Levine (2017), section 2.2, and 5.2 for the first-order form.
+
+    >>> from headstart.update_rules.sgd import SGD
+    >>> square, nothing = lambda p, fixed, support, step: p["w"] ** 2, Examples(torch.empty(0), torch.empty(0))
+    >>> path = unroll(square, {"w": torch.tensor(1.0)}, {}, nothing, SGD(0.25), steps=2, order=2)
+    >>> [point["w"].item() for point in path]
+    [1.0, 0.5, 0.25]
+    """
+
+    def advance(own: Own, fixed: Params, support: Examples, step: int) -> Own:
+        params, state = own
+        if truncation and step and step % truncation == 0:
+            params, state = tree_map(Tensor.detach, (params, state))
+        point, constants = (params, fixed) if order == 2 else tree_map(Tensor.detach, (params, fixed))
+        gradient = grad(loss)(point, constants, support, step)
+        return updated(rule, params, gradient, state, step, below(fixed, RULE))
+
+    def advance_again(own: Own, fixed: Params, support: Examples, step: int) -> Own:
+        return recomputed(partial(advance, step=step), own, fixed, support, step, again)  # type: ignore[no-any-return]
+
+    def segment(own: Own, fixed: Params, support: Examples, first: int, last: int) -> Own:
+        for step in range(first, last):
+            own = advance_again(own, fixed, support, step)
+        return own
+
+    again = recomputation_at_hand()
+    if again and not (order == 2 or rule.learned or again.execute):
+        again = None
+    own = params, rule.initial_state(params)
+    yield params
+    length = math.isqrt(max(steps - 1, 0)) + 1 if again and again.segments and not every else 1
+    for first in range(0, steps, length):
+        if length > 1:
+            part = partial(segment, first=first, last=min(first + length, steps))
+            own = recomputed(part, own, fixed, support, how=again)
+        else:
+            own = (advance_again if again else advance)(own, fixed, support, first)
+        yield own[0]
+
+
+def updated(
+    rule: UpdateRule, params: Params, gradient: Params, state: State, step: int, rule_params: Params
+) -> tuple[Params, State]:
+    """``rule.update(params, gradient, state, step, rule_params)``, checked to be of the same parameters.
+
+    Raises:
+        BadInputError: the rule does not fit the parameters: it looks for a meta-parameter that there is not, or leaves
+            out a parameter or changes its shape.
+
+    >>> from headstart.update_rules.meta_sgd import MetaSGD
+    >>> updated(MetaSGD(0.1), {"w": torch.ones(2)}, {"w": torch.ones(2)}, {}, 0, rule_params={})
+    Traceback (most recent call last):
+    headstart.errors.BadInputError: MetaSGD does not fit what adapts: it has no 'rates.w'; make a new learner with it.
+    """
+    misfit = f"{type(rule).__name__} does not fit what adapts"
+    try:
+        moved, state = rule.update(params, gradient, state, step, rule_params)
+    except KeyError as error:
+        raise BadInputError(f"{misfit}: it has no {error}; make a new learner with it.") from error
+    for name, value in params.items():
+        if name not in moved or moved[name].shape != value.shape:
+            made = list(moved[name].shape) if name in moved else "nothing"
+            raise BadInputError(f"{misfit}: of {name!r} {list(value.shape)} it makes {made}; keep names and shapes.")
+    return moved, state
+
+
+def mini_batch(examples: Examples, size: int | None, step: int) -> Examples:
+    """The examples that inner step ``step`` sees: all of them, or the next ``size``, going round as often as needed.
+
+    They are taken in the order in which they stand, which the sampler of tasks makes random.
+
+    Shapes:
+        examples: one task's, ``[example, ...]`` -> ``[size, ...]``
+
+    >>> examples = Examples(torch.arange(5.0), torch.arange(5))
+    >>> mini_batch(examples, 3, step=1).targets
+    tensor([3, 4, 0])
+    """
+    count = len(examples.targets)
+    if size is None or size >= count:
+        return examples
+    chosen = torch.arange(step * size, (step + 1) * size, device=examples.targets.device) % count
+    return Examples(examples.inputs[chosen], examples.targets[chosen])

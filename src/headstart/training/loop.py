@@ -1,0 +1,219 @@
+"""The outer loop: draw tasks, take the meta-gradient, update, validate, keep the best, and be ready to be stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.random import fork_rng
+
+from headstart.distributed.processes import own, rank, together
+from headstart.engine.cuda_graph import Recorded, can_be_recorded, numbers_of
+from headstart.engine.meta_gradient import MetaGradient
+from headstart.errors import BadInputError, RunStoppedError
+from headstart.learners.base import Learner, Metrics
+from headstart.params import Params
+from headstart.randomness import derive_seed
+from headstart.runs.folder import RunFolder
+from headstart.tasks.distribution import TaskDistribution, where_drawn
+from headstart.training.progress import Progress
+from headstart.training.state import (
+    TrainingState,
+    agree_to_stop,
+    last_step_kept,
+    restore,
+    save,
+    stop_signals,
+    what_is_kept,
+)
+from headstart.training.validation import Validation, validate
+
+STEPS_AHEAD = 20
+"""Meta-steps that an accelerator may be behind. It is waited for when something is saved, validated or shown, and only
+then is it seen whether all is finite: the sentence may then name a later meta-step than the first bad one."""
+
+
+def train(
+    learner: Learner,
+    tasks: TaskDistribution,
+    *,
+    meta_steps: int,
+    meta_batch: int = 16,
+    optimizer: Callable[[Iterable[Tensor]], Optimizer] = torch.optim.Adam,
+    scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    validation: Validation | None = None,
+    seed: int = 0,
+    engine: MetaGradient | None = None,
+    run: RunFolder | None = None,
+    checkpoint_every: int = 100,
+) -> TrainingState:
+    """Repeats ``meta_params <- optimizer(meta_params, meta_gradient)`` and leaves the best in ``learner``.
+
+    The tasks of a meta-step are drawn from a generator derived from ``(seed, meta_step)``, so a run that goes on from
+    its checkpoint ends with bitwise the weights of one that was never stopped (same machine, CPU). SIGINT and SIGTERM
+    finish the meta-step at hand, save a checkpoint and return early, with the signal in the state.
+
+    Where ``torch.distributed`` has a process group, its ranks share the tasks of every meta-step, and end with what one
+    process would up to rounding (not with dropout, whose masks each rank draws for its own tasks). All ranks call
+    ``train`` alike and return alike, while rank 0 alone uses the run folder and shows what is going on.
+
+    On one GPU a meta-step becomes a single CUDA graph, tasks and outer update included, unless the engine's
+    ``execution`` is forced: if the tasks are drawn there (those of an image data set are, by the GPU's own generator:
+    other training tasks than on a CPU) and the optimizer needs nothing of the host, as
+    ``Adam(lr=torch.tensor(1e-3, device="cuda"), capturable=True, fused=True)`` does. Several GPUs draw the same tasks
+    if they are of one kind.
+
+    Args:
+        learner: its parameters, those of ``learner.model`` among them, are trained in place. At the end they are those
+            that did best in validation, or the last ones without validation.
+        tasks: distribution of the training tasks.
+        meta_steps: outer updates in all, those before a resumption included.
+        meta_batch: tasks per outer update.
+        optimizer: makes any ``torch.optim`` optimizer from the meta-parameters.
+        scheduler: makes any scheduler from the optimizer; it steps after every outer update, and
+            ``ReduceLROnPlateau`` after every validation.
+        validation: the validation tasks; none if ``None``.
+        seed: of the training and validation tasks.
+        engine: how the meta-gradient of ``learner`` is run; the choice is left to it if ``None``.
+        run: the folder for log and checkpoints; if it has a checkpoint, training goes on from there. That of rank 0
+            counts, the other ranks may have none.
+        checkpoint_every: meta-steps between checkpoints.
+
+    Raises:
+        BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
+        RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
+            checkpoint is intact. Or a GPU cannot record the meta-step; or another rank is gone, and if it went within
+            a meta-step, a checkpoint of the last complete one is saved.
+
+    Source: Finn, Abbeel and Levine (2017), algorithm 2.
+
+    >>> import headstart as hs
+    >>> learner = hs.MAML(hs.MLP(), inner_lr=0.01)
+    >>> train(learner, hs.SinusoidTasks(shots=10, queries=10), meta_steps=3).meta_step
+    3
+    """
+    for name, value in (("meta_steps", meta_steps), ("meta_batch", meta_batch), ("checkpoint_every", checkpoint_every)):
+        if value < 1:
+            raise BadInputError(f"{name}={value} must be positive.")
+    if validation:
+        validation.check()
+    trained = learner.trained_names
+    meta_params: Params = {name: p for name, p in learner.named_parameters() if name in trained}
+    if not meta_params:
+        raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
+    outer = optimizer(meta_params.values())
+    schedule = scheduler(outer) if scheduler else None
+    meta_gradient = engine or MetaGradient(learner, meta_steps=meta_steps)
+    device = next(iter(meta_params.values())).device
+    generator = torch.Generator(where_drawn(tasks))
+    state = TrainingState()
+    run = run if rank() == 0 else None
+    restore(run, state, learner, outer, schedule)
+    together(lambda: run.cut_metrics(state.meta_step) if run else None)
+
+    def keep() -> None:
+        if run and state.log:
+            check_finite("meta-parameters", learner.meta_params, state, run)
+            save(run, state, learner, outer, schedule)
+
+    def differentiate() -> tuple[Params, Metrics]:
+        episodes = learner.draw(tasks, meta_batch, generator).to(device)
+        return meta_gradient(learner.meta_params, episodes)
+
+    def update(gradient: Params) -> None:
+        meta_update(outer, meta_params, {name: gradient[name] for name in learner.updated_names})
+
+    def differentiate_and_update() -> tuple[Params, Metrics]:
+        gradient, metrics = differentiate()
+        update(gradient)
+        return gradient, metrics
+
+    recordable = meta_gradient.choices.execution == "auto" and can_be_recorded(outer, generator.device, device)
+    recorded = Recorded(differentiate_and_update, generator) if recordable else None
+    started = time.perf_counter() - state.seconds
+
+    with (
+        fork_rng([device] if device.type == "cuda" else []),
+        stop_signals(state),
+        Progress(meta_steps, state.meta_step, shown=rank() == 0) as progress,
+    ):
+        while state.meta_step < meta_steps:
+            with last_step_kept(keep, run):
+                if agree_to_stop(state):
+                    break
+                torch.manual_seed(derive_seed(seed, own("model"), state.meta_step))  # for models with dropout
+                learner.start_meta_step(state.meta_step, meta_steps)
+                generator.manual_seed(derive_seed(seed, "training", state.meta_step))
+                if recorded and not meta_gradient.recomputes:
+                    gradient, metrics = recorded((*meta_gradient.kind_of_meta_step, *numbers_of(outer)))
+                    metrics = {name: value.clone() for name, value in metrics.items()}  # the next one writes over them
+                else:
+                    recorded = None
+                    gradient, metrics = differentiate()
+            last = state.meta_step + 1 == meta_steps
+            validating = validation and (last or (state.meta_step + 1) % validation.every == 0)
+            saving = (state.meta_step + 1) % checkpoint_every == 0
+            waited = device.type == "cpu" or last or validating or saving or state.meta_step % STEPS_AHEAD == 0
+            if waited:
+                check_finite("loss", metrics, state, run)
+                check_finite("meta-gradient", gradient, state, run)
+            if not recorded:
+                update(gradient)
+            if waited:
+                check_finite("meta-parameters", learner.meta_params, state, run)
+            if schedule and not isinstance(schedule, ReduceLROnPlateau):
+                schedule.step()
+            state.meta_step += 1
+            state.seconds = time.perf_counter() - started
+            state.log.append({"meta_step": state.meta_step, **metrics, "seconds": round(state.seconds, 3)})
+            if waited:
+                read_back(state.log[-STEPS_AHEAD:])
+                progress.update(state.meta_step, {name: state.log[-1][name] for name in metrics})
+
+            if validation and validating:
+                result = validate(learner, validation, seed, meta_gradient.choices.execution, state, run)
+                progress.validated(result)
+                if isinstance(schedule, ReduceLROnPlateau):
+                    schedule.step(result.value)
+            if saving:
+                together(keep)
+        together(keep)
+        agree_to_stop(state)
+    if state.meta_step >= meta_steps and state.best_params:
+        learner.load_state_dict(state.best_params, strict=False)
+    return state
+
+
+def meta_update(outer: Optimizer, meta_params: Params, gradient: Params) -> None:
+    """``meta_params <- optimizer(meta_params, gradient)``, in place; without a gradient a parameter stays, where a zero
+    would let the optimizer's momentum move it."""
+    for name, parameter in meta_params.items():
+        parameter.grad = gradient.get(name)
+    outer.step()
+
+
+def read_back(records: list[dict[str, Any]]) -> None:
+    """Puts numbers in the place of the scalar tensors of ``records``, which have perhaps only now been computed."""
+    for record in records:
+        record |= {name: value.item() for name, value in record.items() if isinstance(value, Tensor)}
+
+
+def check_finite(what: str, values: Params, state: TrainingState, run: RunFolder | None) -> None:
+    """Stops the meta-step at hand before anything that is not finite is kept.
+
+    Raises:
+        RunStoppedError: an entry of ``values`` is NaN or infinite.
+    """
+    if torch.stack([value.isfinite().all() for value in values.values()]).all():
+        return
+    if run:
+        run.append_metrics(state.log)
+    raise RunStoppedError(
+        f"NaN or infinity in the {what} at meta-step {state.meta_step + 1} ({what_is_kept(run)}); "
+        "try a smaller inner_lr or meta_lr, or fewer inner steps."
+    )

@@ -1,0 +1,202 @@
+"""Where the outer loop stands: how it is saved, restored, and stopped by a signal."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils._pytree import tree_map
+
+from headstart.distributed.processes import RankLostError, from_first, largest_over_ranks, world_size
+from headstart.errors import BadInputError
+from headstart.learners.base import Learner
+from headstart.params import Params
+from headstart.runs.folder import Checkpoint, RunFolder, check_fits
+from headstart.system.process import launched
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainingState:
+    """Where the outer loop stands, apart from the meta-parameters, the optimizer and the scheduler.
+
+    Attributes:
+        meta_step: outer updates made.
+        seconds: wall-clock time of training, validation included, over all resumptions.
+        best: the best validation accuracy or mean squared error, reached after ``best_step`` outer updates.
+        best_params: the meta-parameters that reached it.
+        noted: the number of the signal that this process was sent, 0 for none.
+        stopped_by: the number of the signal that ended training early, on all ranks alike.
+        log: records that are not yet in ``metrics.jsonl``.
+    """
+
+    meta_step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int | None = None
+    best_params: Params = field(default_factory=dict, repr=False)
+    noted: int = 0
+    stopped_by: int | None = None
+    log: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+
+def save(
+    run: RunFolder, state: TrainingState, learner: Learner, outer: Optimizer, schedule: LRScheduler | None
+) -> None:
+    """Writes the log and a checkpoint."""
+    run.append_metrics(state.log)
+    state.log.clear()
+    content = {
+        "made_by": makers(outer, schedule),
+        "seconds": state.seconds,
+        "best": state.best,
+        "best_step": state.best_step,
+        "optimizer": outer.state_dict(),
+        "scheduler": tree_map(plain_number, schedule.state_dict()) if schedule else None,
+    }
+    run.save_checkpoint(Checkpoint(state.meta_step, learner.meta_params, content))
+
+
+def restore(
+    run: RunFolder | None, state: TrainingState, learner: Learner, outer: Optimizer, schedule: LRScheduler | None
+) -> None:
+    """Puts every rank to where rank 0 stands: to the latest checkpoint of its run folder, or to its first weights.
+
+    Raises:
+        BadInputError: the checkpoint is corrupt, or of another learner, optimizer or scheduler.
+    """
+    if world_size() > 1:
+        learner.load_state_dict(from_first(lambda: {name: value.cpu() for name, value in learner.state_dict().items()}))
+    start = from_first(lambda: read_start(run) if run else None)
+    if start is None:
+        return
+    path, checkpoint, best_params = start
+    check_fits(checkpoint.meta_params, learner.meta_params, path)
+    content = checkpoint.state
+    there, here = content.get("made_by"), makers(outer, schedule)
+    if there != here:
+        raise BadInputError(f"the checkpoint in {path} is of {there}, not of {here}: use the former to go on.")
+    try:
+        outer.load_state_dict(as_run_here(content["optimizer"], outer))
+        if schedule:
+            schedule.load_state_dict(content["scheduler"])
+        state.meta_step, state.seconds = checkpoint.meta_step, content["seconds"]
+        state.best, state.best_step = content["best"], content["best_step"]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise BadInputError(f"the checkpoint in {path} is of another optimizer or scheduler: {error}.") from error
+    learner.load_state_dict(checkpoint.meta_params, strict=False)
+    state.best_params = best_params
+    logger.info("going on from meta-step %d of %s", state.meta_step, path)
+
+
+def read_start(run: RunFolder) -> tuple[Path, Checkpoint, Params] | None:
+    """Where the run stands: its folder, its latest checkpoint and the best meta-parameters until then, if there are."""
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is None:
+        return None
+    validated = checkpoint.state.get("best") is not None
+    return run.path, checkpoint, run.best_meta_params() if validated else {}
+
+
+def plain_number(value: Any) -> Any:
+    """A number in the place of a scalar tensor; everything else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
+
+
+def as_run_here(saved: dict[str, Any], outer: Optimizer) -> dict[str, Any]:
+    """The saved state of an optimizer, to go on where ``outer`` is: how it runs there, and whether its learning rate is
+    a number or a tensor, are a matter of the device and not of the training.
+
+    >>> there = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=torch.tensor(0.5), fused=True)
+    >>> here = torch.optim.SGD([torch.zeros(2, requires_grad=True)], lr=0.1)
+    >>> group = as_run_here(there.state_dict(), here)["param_groups"][0]
+    >>> group["lr"], group["fused"]
+    (0.5, None)
+    """
+    groups = []
+    for group, here in zip(saved["param_groups"], outer.param_groups, strict=True):
+        own: dict[str, Any] = {name: here[name] for name in ("capturable", "fused", "foreach") if name in here}
+        if "lr" in group:
+            rate = plain_number(group["lr"])
+            own["lr"] = torch.full_like(here["lr"], rate) if isinstance(here["lr"], Tensor) else rate
+        groups.append({**group, **own})
+    return {**saved, "param_groups": groups}
+
+
+def makers(outer: Optimizer, schedule: LRScheduler | None) -> str:
+    """What kind of optimizer and scheduler a checkpoint is of."""
+    return f"{type(outer).__name__} and {type(schedule).__name__ if schedule else 'no scheduler'}"
+
+
+@contextmanager
+def stop_signals(state: TrainingState) -> Iterator[None]:
+    """Notes the first SIGINT or SIGTERM in ``state.noted``; a second one acts as if there were no handler.
+
+    Whoever stops all processes of a machine stops a launcher too, which hands the signal on: what one of several
+    processes is sent within a second counts as one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    noted_at = 0.0
+
+    def request_stop(number: int, frame: object) -> None:
+        nonlocal noted_at
+        now = time.monotonic()
+        if number == state.noted and not (launched() and now < noted_at + 1):
+            signal.signal(number, previous[signal.Signals(number)])
+            signal.raise_signal(number)
+        state.noted, noted_at = number, now
+
+    previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def agree_to_stop(state: TrainingState) -> bool:
+    """Whether any rank was sent a signal; then all leave after the same meta-step.
+
+    Raises:
+        RankLostError: another rank is gone.
+    """
+    state.stopped_by = largest_over_ranks(state.noted) or None
+    return state.stopped_by is not None
+
+
+@contextmanager
+def last_step_kept(keep: Callable[[], None], run: RunFolder | None) -> Iterator[None]:
+    """A context that leaves what is trained as it is but asks the other ranks; if one of them is gone, it saves.
+
+    Raises:
+        RankLostError: another rank is gone; the sentence says what is kept.
+    """
+    try:
+        yield
+    except RankLostError as error:
+        keep()
+        way_out = f"; go on: headstart resume {run.path}" if run else ""
+        raise RankLostError(f"{error} ({what_is_kept(run)}){way_out}") from error
+
+
+def what_is_kept(run: RunFolder | None) -> str:
+    """What there is of a run that had to stop, for people."""
+    if run is None:
+        return "nothing was saved"
+    checkpoint = run.latest_checkpoint()
+    return f"the checkpoint of meta-step {checkpoint.meta_step} is kept" if checkpoint else "no checkpoint yet"

@@ -1,0 +1,77 @@
+"""Evaluating the learner while it is trained, and keeping the best."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from headstart.distributed.processes import together
+from headstart.engine.planning import Execution
+from headstart.errors import BadInputError
+from headstart.evaluation.evaluate import Evaluation, evaluate
+from headstart.learners.base import Learner
+from headstart.runs.folder import RunFolder
+from headstart.tasks.distribution import TaskDistribution
+from headstart.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How often the outer loop evaluates itself, and on what.
+
+    Attributes:
+        tasks: distribution of the validation tasks; the same ``count`` of them are drawn every time.
+        every: meta-steps between evaluations; there is always one after the last step.
+        count: number of validation tasks.
+        inner_steps: inner updates per task; the learner's own if ``None``.
+    """
+
+    tasks: TaskDistribution
+    every: int = 500
+    count: int = 200
+    inner_steps: int | None = None
+
+    def check(self) -> None:
+        """Refuses numbers out of their range before any training is done.
+
+        Raises:
+            BadInputError: one is; the sentence names it.
+        """
+        for name, least in (("every", 1), ("count", 2), ("inner_steps", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise BadInputError(f"validation with {name}={value} cannot be done; choose {least} or more.")
+
+
+def validate(
+    learner: Learner,
+    validation: Validation,
+    seed: int,
+    execution: Execution,
+    state: TrainingState,
+    run: RunFolder | None,
+) -> Evaluation:
+    """Judges the learner on the validation tasks and keeps its meta-parameters if they are the best so far."""
+    result = evaluate(
+        learner,
+        validation.tasks,
+        count=validation.count,
+        seed=seed,
+        purpose="validation",
+        inner_steps=validation.inner_steps,
+        execution=execution,
+    )
+    state.log.append(
+        {
+            "meta_step": state.meta_step,
+            f"validation_{result.metric}": result.value,
+            "validation_interval": result.interval,
+        }
+    )
+    sign = 1 if result.metric == "accuracy" else -1
+    if state.best is None or math.isnan(state.best) or sign * result.value > sign * state.best:
+        state.best, state.best_step = result.value, state.meta_step
+        state.best_params = {name: value.clone() for name, value in learner.meta_params.items()}
+        notes = {"meta_step": str(state.meta_step), f"validation_{result.metric}": str(result.value)}
+        together(lambda: run.save_best(state.best_params, notes) if run else None)
+    return result

@@ -1,0 +1,301 @@
+"""The compiled meta-gradient is the eager one, whatever is compiled, and compiling never stops a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import headstart as hs
+from headstart.engine.compilation import Compiled
+from headstart.engine.programs import Programs
+from methods import EVERY_MODEL, LEARNERS, PAIRS, WAYS, built, image_episodes, largest_difference
+
+
+@pytest.fixture
+def only_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph that would be compiled is run as it is, which takes seconds less."""
+    monkeypatch.setattr(torch, "compile", lambda graph, **settings: graph)
+
+
+WHOLE = [(learner, model, "whole") for learner, model in PAIRS]
+NOT_ADAPTING = ("Pretraining", "ClassifierPretraining")
+ADAPTING = [name for name, make in LEARNERS.items() if make(hs.Conv4(WAYS)).inner_steps and name not in NOT_ADAPTING]
+BY_UPDATES = [(learner, "MLP-none" if learner in EVERY_MODEL else "user", "updates") for learner in ADAPTING]
+
+
+@pytest.mark.parametrize(("learner", "model", "form"), [*WHOLE, *BY_UPDATES])
+def test_what_is_compiled_is_the_eager_meta_gradient(learner: str, model: str, form: Any, only_traced: None) -> None:
+    subject = built(learner, model)
+    episodes = image_episodes(tasks=4, size=16 if model == "Conv4-max_pool" else 8)
+    oracle, expected = subject.meta_gradient(subject.meta_params, episodes)
+    run = hs.MetaGradient(subject, "chunks", chunk_size=2, compile=form)
+    for _ in range(2):
+        gradient, metrics = run(dict(subject.named_parameters()), episodes)
+        assert largest_difference(gradient, oracle) < 1e-10
+        assert largest_difference(metrics, expected) < 1e-6
+    assert is_compiled(run)
+
+
+@pytest.mark.parametrize(
+    ("learner", "model", "form"),
+    [
+        *((learner, "MLP-none", "whole") for learner in (*EVERY_MODEL, "MetaSGD", "MetaCurvature")),
+        ("MAML", "Conv4-batch", "whole"),
+        ("MAML", "MLP-batch", "updates"),
+    ],
+)
+def test_the_compiled_program_gives_the_same_without_recompiling(learner: str, model: str, form: Any) -> None:
+    subject = built(learner, model)
+    run = hs.MetaGradient(subject, "chunks", chunk_size=2, compile=form)
+    run(subject.meta_params, image_episodes(tasks=4, seed=1))
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for seed in (2, 3):
+            episodes = image_episodes(tasks=4, seed=seed)
+            gradient, metrics = run(dict(subject.named_parameters()), episodes)
+            oracle, expected = subject.meta_gradient(subject.meta_params, episodes)
+            assert largest_difference(gradient, oracle) < 1e-10
+            assert largest_difference(metrics, expected) < 1e-6
+            with torch.no_grad():
+                for parameter in subject.parameters():
+                    parameter.mul_(0.9)
+    assert is_compiled(run)
+
+
+@pytest.mark.parametrize("form", ["whole", "updates"])
+def test_buffers_are_not_frozen_into_the_program(form: Any, only_traced: None) -> None:
+    subject = built("MAML", "user")
+    run = hs.MetaGradient(subject, compile=form)
+    episodes = image_episodes()
+    before, _ = run(subject.meta_params, episodes)
+    subject.model.shift.fill_(3.0)
+    after, _ = run(subject.meta_params, episodes)
+    assert largest_difference(after, before) > 1e-4
+    assert largest_difference(after, subject.meta_gradient(subject.meta_params, episodes)[0]) < 1e-10
+    assert is_compiled(run)
+
+
+@pytest.mark.parametrize("form", ["whole", "updates"])
+def test_a_learner_that_was_changed_is_compiled_anew(form: Any, only_traced: None) -> None:
+    subject = built("MAML", "MLP-none")
+    run = hs.MetaGradient(subject, compile=form)
+    episodes = image_episodes()
+
+    def check() -> None:
+        expected, _ = subject.meta_gradient(subject.meta_params, episodes)
+        assert largest_difference(run(subject.meta_params, episodes)[0], expected) < 1e-10
+
+    check()
+    subject.inner_steps = 1
+    check()
+    subject.inner_rule = hs.SGD(0.01)
+    check()
+    subject.order = 1
+    check()
+    next(subject.parameters()).requires_grad_(False)
+    check()
+
+
+def test_products_in_bfloat16_are_rounded_and_nothing_else_is(only_traced: None) -> None:
+    subject = built("MAML", "Conv4-batch").float()
+    episodes = hs.Episodes(*(hs.Examples(part.inputs.float(), part.targets) for part in image_episodes()))
+    exact, _ = subject.meta_gradient(subject.meta_params, episodes)
+    scale = max(value.abs().max() for value in exact.values())
+    eager: list[dict[str, Any]] = [{"compile": False}, {"recompute": True}]
+    for form in (*eager * 3, {"compile": "whole"}, {"compile": "updates"}):  # unwritten memory is not always wrong
+        run = hs.MetaGradient(subject, precision="bfloat16", **form)
+        rounded, _ = run(subject.meta_params, episodes)
+        assert all(value.dtype == torch.float32 for value in rounded.values())
+        assert 1e-5 * scale < largest_difference(rounded, exact) < 0.25 * scale  # two steps of a tiny net enlarge 2^-8
+        again, _ = hs.MetaGradient(subject, **form)(subject.meta_params, episodes)
+        assert largest_difference(again, exact) < 1e-4 * scale, "the setting is put back"
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+def test_equal_updates_share_a_program(steps: int, only_traced: None) -> None:
+    """One for the update, one for its derivative."""
+    learner = hs.MAML(hs.MLP(64, 3, (8,), activation=torch.tanh), inner_lr=0.3, inner_steps=steps).double()
+    run = hs.MetaGradient(learner, compile="updates")
+    run(learner.meta_params, image_episodes())
+    assert is_compiled(run)
+    assert len(programs_of_updates(run).programs) == 2
+
+
+def test_updates_that_differ_do_not_share_a_program(only_traced: None) -> None:
+    """With rates of its own each inner step is another function."""
+    learner = hs.MAML(hs.MLP(64, 3, (8,)), inner_lr=0.3, inner_steps=3, inner_rule=hs.LayerStepRates).double()
+    run = hs.MetaGradient(learner, compile="updates")
+    run(learner.meta_params, image_episodes())
+    assert is_compiled(run)
+    assert len(programs_of_updates(run).programs) == 6
+
+
+def test_updates_with_other_derivatives_do_not_share_a_program(only_traced: None) -> None:
+    """They do the same, but each counts something else as a constant."""
+
+    class Stopping(hs.SGD):
+        def update(self, params: Any, gradient: Any, state: Any, step: int, rule_params: Any) -> Any:
+            def size(value: Tensor) -> Tensor:
+                with torch.set_grad_enabled(step % 2 == 0):
+                    squares = value.square()
+                with torch.set_grad_enabled(step % 2 == 1):
+                    return squares.mean().sqrt()
+
+            gradient = {name: value * size(value) + value.tanh() for name, value in gradient.items()}
+            return super().update(params, gradient, state, step, rule_params)
+
+    model = hs.MLP(64, 3, (8,), activation=torch.tanh)
+    learner = hs.MAML(model, inner_lr=3.0, inner_steps=4, inner_rule=Stopping).double()
+    run = hs.MetaGradient(learner, compile="updates")
+    expected, _ = hs.MetaGradient(learner, recompute=True)(learner.meta_params, image_episodes())
+    found, _ = run(learner.meta_params, image_episodes())
+    assert largest_difference(found, expected) < 1e-10
+    assert is_compiled(run)
+    assert len(programs_of_updates(run).programs) == 4
+
+
+def test_the_order_of_the_meta_parameters_does_not_matter(only_traced: None) -> None:
+    learner = hs.MAML(hs.MLP(8, 8, (8, 8), activation=torch.tanh), inner_lr=0.3, inner_steps=2).double()
+    examples = hs.Examples(torch.randn(3, 6, 8).double(), torch.arange(6).repeat(3, 1))
+    episodes, run = hs.Episodes(examples, examples), hs.MetaGradient(learner, compile="updates")
+    expected, _ = run(learner.meta_params, episodes)
+    found, _ = run(dict(reversed(learner.meta_params.items())), episodes)
+    assert largest_difference(dict(reversed(found.items())), expected) < 1e-12
+
+
+def test_updates_that_are_equal_for_one_support_set_may_differ_for_another(only_traced: None) -> None:
+    """Mini-batches of six are the whole of a small support set, and different parts of a larger one."""
+    learner = hs.Reptile(hs.MLP(64, 3, (8,)), inner_lr=0.3, inner_steps=3, inner_batch=6, inner_rule=hs.SGD).double()
+    run = hs.MetaGradient(learner, compile="updates")
+    for shots in (2, 5):
+        episodes = image_episodes(shots=shots)
+        expected, _ = learner.meta_gradient(learner.meta_params, episodes)
+        found, _ = run(learner.meta_params, episodes)
+        assert largest_difference(found, expected) < 1e-10
+    assert is_compiled(run)
+
+
+@pytest.mark.parametrize("rule", [hs.SGD, hs.Adam])
+def test_compiled_updates_may_be_recomputed_in_segments(rule: Any, only_traced: None) -> None:
+    model = hs.MLP(64, 3, (8,), norm="batch", activation=torch.tanh)
+    learner = hs.MAML(model, inner_lr=0.05, inner_steps=7, inner_rule=rule).double()
+    expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
+    run = hs.MetaGradient(learner, compile="updates", recompute=True)
+    found, _ = run(learner.meta_params, image_episodes())
+    assert largest_difference(found, expected) < 1e-10
+    assert is_compiled(run)
+
+
+def programs_of_updates(run: hs.MetaGradient) -> Programs:
+    (how,) = run._updates.values()
+    assert isinstance(how.execute, Programs)
+    return how.execute
+
+
+def is_compiled(run: hs.MetaGradient) -> bool:
+    """Whether there is one program, of one shape, and it is not the function itself, fallen back upon; or one for
+    every update and its derivative."""
+    if not run._compiled:
+        programs = programs_of_updates(run)
+        return bool(programs.programs) and not programs.failed
+    (compiled,) = run._compiled.values()
+    (program,) = compiled.programs.values()
+    return program is not compiled.function
+
+
+class WithDropout(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(64, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.head(nn.functional.dropout(inputs.flatten(1), 0.5, self.training))
+        return logits
+
+
+def test_dropout_is_drawn_anew_at_every_call_and_follows_the_seed_and_the_mode() -> None:
+    subject = hs.MAML(WithDropout(), inner_lr=0.1).double()
+    run = hs.MetaGradient(subject, compile=True)
+    episodes = image_episodes()
+
+    def gradient(seed: int) -> dict[str, Tensor]:
+        torch.manual_seed(seed)
+        return run(subject.meta_params, episodes)[0]
+
+    first = gradient(0)
+    assert largest_difference(gradient(0), first) == 0
+    assert largest_difference(gradient(1), first) > 1e-4
+    subject.eval()
+    assert largest_difference(gradient(2), subject.meta_gradient(subject.meta_params, episodes)[0]) < 1e-10
+
+
+def test_updates_with_dropout_run_eagerly_since_their_masks_are_drawn_again(caplog: pytest.LogCaptureFixture) -> None:
+    subject = hs.MAML(WithDropout(), inner_lr=0.1, inner_steps=3).double()
+    episodes = image_episodes()
+    with caplog.at_level(logging.INFO, "headstart"):
+        torch.manual_seed(0)
+        found, _ = hs.MetaGradient(subject, "vmap", compile="updates")(subject.meta_params, episodes)
+    torch.manual_seed(0)
+    expected, _ = hs.MetaGradient(subject, "vmap", recompute=True)(subject.meta_params, episodes)
+    assert largest_difference(found, expected) < 1e-12
+    assert caplog.text.count("a model that draws random numbers is not compiled update by update") == 1
+
+
+def test_what_cannot_be_compiled_runs_eagerly_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    def depends_on_data(values: Tensor) -> Tensor:
+        return values * 2 if values.sum().item() > 0 else values
+
+    with caplog.at_level(logging.INFO, "headstart"):
+        assert Compiled(depends_on_data)(torch.tensor([1.0])).item() == 2
+    (record,) = caplog.records
+    assert record.message.startswith("not compiled, but run eagerly: ")
+    assert "\n" not in record.message
+
+
+PROGRAM = """
+import logging, sys, torch
+import headstart as hs
+logging.basicConfig(format="%(message)s", stream=sys.stdout, level=logging.INFO)
+torch.manual_seed(0)
+learner = hs.MAML(torch.nn.Linear(2, 3))
+examples = hs.Examples(torch.randn(2, 3, 2), torch.arange(3).repeat(2, 1))
+gradient, _ = hs.MetaGradient(learner, compile=True)(learner.meta_params, hs.Episodes(examples, examples))
+oracle, _ = learner.meta_gradient(learner.meta_params, hs.Episodes(examples, examples))
+print(max((gradient[name] - oracle[name]).abs().max().item() for name in oracle) < 1e-5)
+"""
+
+
+def run_program(cache: Path, **environment: str) -> str:
+    settings = {name: value for name, value in os.environ.items() if name not in ("TORCHINDUCTOR_CACHE_DIR", "CXX")}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**settings, "XDG_CACHE_HOME": str(cache), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_without_a_compiler_it_runs_eagerly(tmp_path: Path) -> None:
+    output = run_program(tmp_path, PATH="")
+    assert "not compiled, but run eagerly: no C++ compiler was found; install g++" in output
+    assert output.endswith("True\n")
+
+
+def test_the_next_run_finds_the_program_on_disk(tmp_path: Path) -> None:
+    def libraries() -> dict[Path, float]:
+        return {path: path.stat().st_mtime for path in tmp_path.rglob("*.so")}
+
+    assert "compiled the meta-gradient" in run_program(tmp_path)
+    first = libraries()
+    assert first
+    assert "compiled the meta-gradient" in run_program(tmp_path)
+    assert libraries() == first
