@@ -43,7 +43,7 @@ def tasks_of(data_root: Path | None) -> tuple[Parts, hs.HeldOutTasks]:
         "train": tasks(split.train, 3, "classes"),
         "test": tasks(split.test, 15),
     }
-    return parts, hs.HeldOutTasks(*(tasks(split.train[first::2], 3, "classes") for first in (0, 1)))
+    return parts, hs.HeldOutTasks.of(parts["train"])
 
 
 def parameters(structure: tuple[str, ...], width: int) -> int:

@@ -16,10 +16,9 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 
 import headstart as hs
-from headstart.experiments.config import config_from_record
-from headstart.experiments.experiment import load_learner, tasks_for_test
+from headstart.experiments.experiment import Experiment
+from headstart.experiments.run import read_run, settings_of_run, trained_learner
 from headstart.randomness import derive_generator
-from headstart.runs.folder import read_config
 
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccaa22", "#aa3377"]
 RIGHT_AND_WRONG = {True: "✓", False: "✗"}
@@ -27,9 +26,9 @@ RIGHT_AND_WRONG = {True: "✓", False: "✗"}
 
 def draw(folder: Path, out: Path, task: int = 0) -> None:
     """One test task of the run in ``folder``: its support set, *F*, and what *f* says of five of its query examples."""
-    config = config_from_record(read_config(folder))
-    learner = load_learner(config, hs.RunFolder(folder, config.record()))
-    episodes = tasks_for_test(config).sample(1, derive_generator(0, "test", task))
+    experiment = Experiment(settings_of_run(folder))
+    learner = trained_learner(experiment, read_run(folder))
+    episodes = experiment.task_sets.test.sample(1, derive_generator(0, "test", task))
     support, query = (hs.Examples(part.inputs[0], part.targets[0]) for part in episodes)
     task_params = learner.adapt(learner.meta_params, support)
     predicted = learner.predict(task_params, query.inputs).argmax(1)
@@ -46,7 +45,7 @@ def draw(folder: Path, out: Path, task: int = 0) -> None:
             f"class {row + 1}",
         )
     caption(figure, 0.165, "support set of a new task", "5-way 1-shot: all that F sees")
-    box(figure, 0.36, "F", "adapt(meta_params,\nsupport)", f"{config.inner_steps} gradient step")
+    box(figure, 0.36, "F", "adapt(meta_params,\nsupport)", f"{learner.inner_steps} gradient step")
     box(figure, 0.52, "f", "predict(task_params,\ninputs)", "made for this task")
     for column, index in enumerate(range(0, len(query.targets), len(query.targets) // 5)):
         right = bool(predicted[index] == query.targets[index])

@@ -17,8 +17,12 @@ SOURCE = Path(headstart.__file__).parent
 ROOMS = """
     errors episodes params randomness
     system datasets tasks models update_rules learners distributed engine evaluation runs training
-    experiments cli __main__
+    problems experiments cli __main__
 """.split()  # noqa: SIM905
+
+STUB = ast.parse((SOURCE / "__init__.pyi").read_text())
+HOMES = {alias.name: node.module for node in STUB.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+"""The module of every public name."""
 
 
 def modules(source: Path) -> dict[str, ast.Module]:
@@ -33,10 +37,12 @@ def room(name: str) -> str:
 
 
 def rooms_of_imports(module: ast.Module) -> set[str]:
-    """The rooms that ``module`` imports from anywhere, inside of functions as well."""
+    """The rooms that ``module`` imports from anywhere, inside of functions and by public names as well."""
     found = set()
     for node in ast.walk(module):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hs":
+            found.add(f"headstart.{HOMES[node.attr]}")
+        elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports name the package in full"
@@ -79,12 +85,14 @@ def test_no_module_of_a_room_imports_one_that_imports_it() -> None:
         "from headstart.cli.main import main",
         "from headstart import cli",
         "import headstart.cli.main",
+        "import headstart as hs\nhs.register_method",
         "def f():\n    from headstart.cli.main import main",
         "if TYPE_CHECKING:\n    from headstart.cli.main import main",
     ],
 )
 def test_a_violation_is_seen_in_each_of_its_forms(line: str) -> None:
-    assert violations({"tasks.sinusoid": ast.parse(line)}) == ["tasks.sinusoid imports cli"]
+    (violation,) = violations({"tasks.sinusoid": ast.parse(line)})
+    assert violation in ("tasks.sinusoid imports cli", "tasks.sinusoid imports experiments")
 
 
 def test_the_packages_themselves_import_nothing_but_names_on_first_use() -> None:
@@ -102,7 +110,7 @@ def test_the_packages_themselves_import_nothing_but_names_on_first_use() -> None
         "import headstart.cli.main as cli; cli.parse(['train', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['resume', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['evaluate', '--help'])",
-        "import headstart.cli.main as cli; cli.parse(['data', '--help'])",
+        "import headstart.cli.main as cli; cli.parse(['data', 'sheet', '--help'])",
         "import headstart.cli.main as cli; cli.main([])",
         "import headstart.cli.main as cli; cli.main(['train', '--bogus'])",
     ],

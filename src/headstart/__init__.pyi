@@ -12,6 +12,8 @@ from .errors import BadInputError as BadInputError
 from .errors import RunStoppedError as RunStoppedError
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
+from .experiments.methods import Method as Method
+from .experiments.methods import register_method as register_method
 from .learners.base import Learner as Learner
 from .learners.cavia import CAVIA as CAVIA
 from .learners.implicit_maml import ImplicitMAML as ImplicitMAML
@@ -35,6 +37,11 @@ from .models.low_rank import with_low_rank as with_low_rank
 from .models.mlp import MLP as MLP
 from .models.searchable import SearchableConv4 as SearchableConv4
 from .models.transformer import Transformer as Transformer
+from .problems.problem import ClassificationTask as ClassificationTask
+from .problems.problem import Problem as Problem
+from .problems.problem import RegressionTask as RegressionTask
+from .problems.problem import TaskSets as TaskSets
+from .problems.registry import register_problem as register_problem
 from .runs.folder import RunFolder as RunFolder
 from .tasks.classification import ClassificationTasks as ClassificationTasks
 from .tasks.distribution import TaskDistribution as TaskDistribution

@@ -18,10 +18,13 @@ from safetensors.torch import load
 from headstart import __version__
 from headstart.cli import main as cli
 from headstart.experiments.methods import METHODS
+from headstart.experiments.models import MODELS
+from headstart.experiments.settings import default_settings
+from headstart.problems.registry import PROBLEMS
 
 SMALL = """
     --image-size 16 --glyph-classes 30 --width 4 --meta-steps 2 --meta-batch 2 --validation-every 1
-    --validation-tasks 2 --test-tasks 3 --test-queries 2 --test-inner-steps 2
+    --validation-tasks 2 --test-tasks 3 --test-queries 2
 """.split()  # noqa: SIM905
 SINUSOID = """
     --data sinusoid --width 4 --meta-steps 2 --meta-batch 2 --validation-tasks 2 --test-tasks 3
@@ -82,6 +85,14 @@ def test_help(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert out.startswith(f"usage: headstart {arguments[0] if len(arguments) == 2 else '[-h]'}") and err == ""
 
 
+@pytest.mark.parametrize("action", ["prepare", "sheet"])
+def test_each_action_on_data_has_its_own_help(action: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["data", action, "--help"])
+    out = capfd.readouterr().out
+    assert out.startswith(f"usage: headstart data {action}") and ("--classes" in out) == (action == "sheet")
+
+
 def test_version(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capfd.readouterr().out == f"headstart {__version__}\n"
@@ -90,7 +101,7 @@ def test_version(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "defaults"),
     [
-        ("", {"--method": "maml", "--inner-lr": "0.4", "--optimizer": "Adam", "--inner-batch": "None"}),
+        ("", {"--method": "maml", "--inner-lr": "0.4", "--optimizer": "Adam", "--adapt": "all"}),
         (
             "--method reptile",
             {"--method": "reptile", "--inner-lr": "0.001", "--optimizer": "SGD", "--inner-batch": "10"},
@@ -107,26 +118,49 @@ def test_help_shows_the_defaults_of_the_method_and_the_data(
         cli.main(["train", *arguments.split(), "--help"])
     text = " ".join(capfd.readouterr().out.replace("│", " ").split())
     for flag, value in defaults.items():
-        found = re.search(rf" {flag} [A-Z{{]\S* .*?\(default: (.*?)\)", text)
+        found = re.search(rf" {flag} [A-Z{{].*? \(default: (.*?)\)", text)
         assert found and found[1] == value, flag
 
 
+def test_help_shows_the_flags_in_groups_and_the_values_of_closed_sets(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    text = " ".join(capfd.readouterr().out.replace("│", " ").split())
+    groups = re.findall(r"─ ([\w-]+) options ─", text)
+    assert groups == ["problem", "task", "model", "method", "outer-loop", "engine", "run"]
+    for choices in (METHODS, PROBLEMS, MODELS):
+        assert "{" + ",".join(choices) + "}" in text.replace(", ", ",")
+
+
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["--help"], ["methods"]])
+def test_a_reader_that_is_gone_is_no_error(arguments: list[str]) -> None:
+    command = f"{sys.executable} -m headstart {' '.join(arguments)} | true; exit ${{PIPESTATUS[0]}}"
+    for _ in range(3):  # whether anything is written after the reader has gone is a matter of luck
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert done.stderr == "" and done.returncode in (0, 141)
+
+
 def test_the_recipe_gives_what_the_flags_leave_open() -> None:
-    config = cli.parse(["train", "--method", "reptile", "--inner-steps", "3", "--out", "there"])
-    assert (config.inner_steps, config.inner_rule, config.optimizer, config.out) == (3, "adam", "SGD", Path("there"))
+    settings = cli.parse(["train", "--method", "reptile", "--inner-steps", "3", "--out", "there"]).record()
+    names = ("inner_steps", "inner_rule", "optimizer", "out")
+    assert [settings[name] for name in names] == [3, "adam", "SGD", "there"]
 
 
 def test_training_follows_the_shots_and_the_test_the_inner_steps() -> None:
-    config = cli.parse(["train", "--shots", "5", "--inner-steps", "5"])
-    assert (config.shots_in_training, config.inner_steps_in_test) == (5, 5)
-    assert cli.parse(["train"]).inner_steps_in_test == 3  # as in MAML's paper
-    config = cli.parse(["train", "--method", "reptile"])
-    assert (config.shots, config.shots_in_training, config.inner_steps_in_test) == (1, 10, 10)
+    settings = cli.parse(["train", "--shots", "5", "--inner-steps", "5"])
+    assert (settings.task.shots_in_training, settings.method.inner_steps_in_test) == (5, 5)
+    assert cli.parse(["train"]).method.inner_steps_in_test == 3  # as in MAML's paper
+    settings = cli.parse(["train", "--method", "reptile"])
+    assert (settings.task.shots, settings.task.shots_in_training, settings.method.inner_steps_in_test) == (1, 10, 10)
 
 
 def test_of_a_flag_given_twice_the_last_counts() -> None:
-    config = cli.parse(["train", "--method", "maml", "--method=reptile"])
-    assert (config.method, config.optimizer) == ("reptile", "SGD")
+    settings = cli.parse(["train", "--method", "maml", "--method=reptile"])
+    assert (settings.names()["method"], settings.outer_loop.optimizer) == ("reptile", "SGD")
+
+
+def test_data_is_another_name_of_problem() -> None:
+    assert cli.parse(["train", "--problem", "omniglot"]) == cli.parse(["train", "--data=omniglot"])
 
 
 # bad arguments
@@ -138,7 +172,8 @@ def test_of_a_flag_given_twice_the_last_counts() -> None:
         ("train --bogus", "--bogus"),
         ("train --ways five", "--ways.*'five'"),
         ("train --ways", "--ways"),
-        ("train --data mnist", "'mnist'.*'glyphs', 'omniglot', 'sinusoid'"),
+        ("train --data mnist", "'mnist'.*--data.*glyphs"),
+        ("train --method boosting", "'boosting'.*--method.*maml"),
         ("train extra", "extra"),
         ("evaluate", "PATH Run folder"),
         ("resume", "PATH Run folder"),
@@ -156,7 +191,6 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("--method boosting", "--method 'boosting' is none of its values; choose one of maml, fomaml, reptile"),
         (
             "--method reptile --inner-rule meta_sgd",
             "MetaSGD is learned through the inner updates, which Reptile does not",
@@ -164,8 +198,10 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
         ("--method meta_sgd --inner-steps 0", "inner_steps=0 leaves the update rule nothing to learn from"),
         ("--method low_rank --model conv4", "no linear layer but its head"),
         ("--model transformer --width 6", "heads=4 must divide width=6"),
-        ("--method meta_sgd --inner-rule sgd", "--method meta_sgd is --inner-rule meta_sgd; for another rule"),
-        ("--method proto_net --inner-steps 3", "--method proto_net makes no inner updates"),
+        ("--method meta_sgd --inner-rule sgd", "--inner-rule goes with --method maml or fomaml.*, not meta_sgd"),
+        ("--method proto_net --inner-steps 3", "--inner-steps goes with --method maml or fomaml.*, not proto_net"),
+        ("--resize area", "--resize goes with --problem omniglot, not glyphs"),
+        ("--method structure_search --model conv4", "the model has no structure to learn"),
         ("--model searchable --structure conv3,,skip,pool3", "block 2 has no operation left; give it one of conv3"),
         ("--model searchable --structure conv3,conv4", "block 2 has an unknown operation 'conv4'"),
         ("--ways 500 --rotations none", "30 classes cannot give 500 ways; ask for fewer ways"),
@@ -188,15 +224,12 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
         ("--test-tasks 0", "--test-tasks 0 is out of its range; choose 2 or more"),
         ("--seed 99999999999999999999", "--seed 9+ is out of its range"),
         ("--image-size 8 --downsample max_pool", "image_size=8 is too small for four max-poolings; use 16 or more"),
-        ("--split lake", "--split lake is of Omniglot's alphabets"),
+        ("--split lake", "split file lake cannot be read"),
         ("--split nowhere.json", "split file nowhere.json cannot be read"),
         ("--inner-batch 3", "--inner-batch goes with --method reptile"),
-        ("--method classifier --rotations tasks", "--method classifier has no tasks in training"),
-        ("--data sinusoid --model conv4", "--data sinusoid has no images: use --model mlp"),
-        ("--data sinusoid --method classifier --model mlp", "--method classifier needs classes"),
+        ("--method classifier --rotations tasks", "a classifier has no tasks in training"),
         ("--device abacus", "--device abacus is not to be had here; use --device cpu"),
         ("--device meta", "--device meta is not to be had here; use --device cpu"),
-        ("--data omniglot --data-root nowhere", "'nowhere', which is no folder"),
     ],
 )
 def test_settings_that_cannot_be_worked_with_leave_nothing_behind(
@@ -205,6 +238,24 @@ def test_settings_that_cannot_be_worked_with_leave_nothing_behind(
     line = refused(capfd, "train", *SMALL, *arguments.split(), "--out", "run")
     assert re.search(sentence, line), line
     assert content(tmp_path) == {} and not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--problem sinusoid --ways 5", "--ways goes with --problem glyphs or omniglot, not sinusoid"),
+        ("--problem sinusoid --method classifier", "--method classifier needs classes"),
+        ("--problem sinusoid --model conv4", "--model conv4 needs images, and --problem sinusoid has vectors"),
+        ("--method cavia", "--method cavia needs vectors, and --problem glyphs has classes or images"),
+        ("--data omniglot --data-root nowhere", "'nowhere', which is no folder"),
+    ],
+)
+def test_a_problem_that_does_not_fit_leaves_nothing_behind(
+    arguments: str, sentence: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    line = refused(capfd, "train", *arguments.split(), "--out", "run")
+    assert re.search(sentence, line), line
+    assert content(tmp_path) == {}
 
 
 # training
@@ -220,23 +271,24 @@ def test_the_methods_are_listed_without_pytorch(capfd: pytest.CaptureFixture[str
     assert "hs.MAML(model, inner_rule=hs.MetaSGD)" in rows[1 + list(METHODS).index("meta_sgd")]
 
 
-@pytest.mark.parametrize("method", [method for method in METHODS if method != "cavia"])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.needs != "vectors"])
 def test_every_method_trains_on_glyphs_and_is_evaluated(
     method: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.main(["train", "--method", method, *SMALL, "--out", "run"]) == 0
     out = capfd.readouterr().out
     assert re.search(r"^trained 2 meta-steps in \d+ s, best at meta-step [12]$", out, re.MULTILINE)
-    assert re.search(
-        r"^test accuracy \d+\.\d\d % ± \d+\.\d\d \(transductive, 2 inner steps, 3 tasks", out, re.MULTILINE
-    )
+    steps = default_settings("glyphs", method).method.inner_steps_in_test
+    sentence = rf"^test accuracy \d+\.\d\d % ± \d+\.\d\d \(transductive, {steps} inner steps, 3 tasks"
+    assert re.search(sentence, out, re.MULTILINE)
+    assert out.count(f"after {steps:3d} inner steps") == 1
     test = json.loads(Path("run/test.json").read_text())
     assert list(test)[:7] == [
         "accuracy", "interval", "tasks", "task_hash", "inner_steps", "transductive", "seconds",
     ]  # fmt: skip
     assert 0 <= test["accuracy"] <= 1 and test["interval"] >= 0 and test["seconds"] > 0
-    assert (test["tasks"], test["inner_steps"], test["transductive"]) == (3, 2, True)
-    assert len(test["accuracy_by_inner_step"]) == 3 and re.fullmatch("[0-9a-f]{64}", test["task_hash"])
+    assert (test["tasks"], test["inner_steps"], test["transductive"]) == (3, steps, True)
+    assert len(test["accuracy_by_inner_step"]) == steps + 1 and re.fullmatch("[0-9a-f]{64}", test["task_hash"])
     assert test["task_hash"][:12] in out
     assert {path.name for path in Path("run").iterdir()} == {
         "config.json", "metrics.jsonl", "checkpoints", "best.safetensors", "test.json",
@@ -248,7 +300,7 @@ def test_every_method_trains_on_glyphs_and_is_evaluated(
     assert {**again, "seconds": 0} == {**test, "seconds": 0}
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.needs_classes])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.needs != "classes"])
 def test_every_method_of_regression_trains_on_sinusoids(method: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--method", method, *SINUSOID, "--out", "run"]) == 0
     assert "test mse " in capfd.readouterr().out
@@ -341,7 +393,7 @@ def test_an_interrupt_outside_of_training_ends_in_one_line(
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("headstart.cli.running.prepare", interrupt)
+    monkeypatch.setattr("headstart.experiments.experiment.check", interrupt)
     arguments = ["train", *SINUSOID, "--out", "run"] if command == "train" else ["resume", str(sinusoid_run)]
     assert refused(capfd, *arguments, code=130) == "headstart: interrupted"
     assert not Path("run").exists()
@@ -399,7 +451,7 @@ def test_a_run_on_glyphs_is_evaluated_on_omniglot(
         assert cli.main(["evaluate", str(glyph_run), *flags]) == 0
         assert f"kept in {glyph_run / name}" in capfd.readouterr().out
         result = json.loads((glyph_run / name).read_text())
-        assert result["data"] == "omniglot" and 0 <= result["accuracy"] <= 1
+        assert result["problem"] == "omniglot" and 0 <= result["accuracy"] <= 1
         (glyph_run / name).unlink()
     assert content(glyph_run) == before
 
@@ -411,8 +463,8 @@ def test_a_run_on_glyphs_is_evaluated_on_omniglot(
         ("--test-inner-steps -1", "--test-inner-steps -1 is out of its range"),
         ("--shots 19", "20 examples per class cannot give 19 shots . 2 queries"),
         ("--shots 0", "--shots 0 is out of its range"),
-        ("--split lake", "--split lake is of Omniglot's alphabets"),
-        ("--data sinusoid", "was trained on glyphs and cannot be evaluated on sinusoid"),
+        ("--split lake", "split file lake cannot be read"),
+        ("--data sinusoid", "trained on glyphs cannot be evaluated on sinusoid"),
     ],
 )
 def test_an_evaluation_that_cannot_be_made(
@@ -428,7 +480,7 @@ def test_a_run_of_sinusoids_is_not_evaluated_on_characters(
     sinusoid_run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     line = refused(capfd, "evaluate", str(sinusoid_run), "--data", "glyphs")
-    assert "was trained on sinusoid and cannot be evaluated on glyphs" in line
+    assert "was trained on sinusoid cannot be evaluated on glyphs" in line
 
 
 def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
@@ -447,9 +499,10 @@ def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
         (b"{", "config.json is not readable JSON"),
         (b"[]", "config.json holds no configuration"),
         (lambda config: {**config, "novelty": 1}, "not of this version of headstart: 'novelty'"),
-        (lambda config: {**config, "ways": "five"}, "--ways 'five' is none of its values; choose int"),
-        (lambda config: {**config, "out": 3, "data_root": 4}, "--data-root 4 is none of its values"),
-        (lambda config: {**config, "method": ["maml"]}, "--method .* is none of its values; choose one of maml"),
+        (lambda config: {**config, "shots": "five"}, "--shots 'five' is none of its values; choose int"),
+        (lambda config: {**config, "workers": "all"}, "--workers 'all' is none of its values"),
+        (lambda config: {**config, "method": ["maml"]}, "--method .* is unknown; choose one of maml"),
+        (lambda config: {"ways": 5}, "this run was made in Python"),
         (lambda config: {**config, "meta_lr": None}, "--meta-lr None is none of its values"),
     ],
 )
@@ -522,15 +575,15 @@ def test_data_prepare_and_sheet(capfd: pytest.CaptureFixture[str]) -> None:
         assert picture.size == (2 * 20 * 22, 2 * 6 * 22)
         low, high = picture.getextrema()
         assert (low, high) == (0, 255)
-    assert cli.main(["data", "prepare", "--data", "glyphs", "--classes", "3"]) == 0
-    assert capfd.readouterr().out.startswith("glyphs need no preparation")
+    assert cli.main(["data", "prepare", "--data", "glyphs", "--glyph-classes", "3"]) == 0
+    assert capfd.readouterr().out == "glyphs: 526 classes of 20 examples, verified and ready\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ("sheet --data glyphs --classes 0", "classes cannot fill 0 rows; ask for"),
-        ("sheet --data glyphs --classes 3 --image-size 0", "cannot be drawn with size=0"),
+        ("sheet --data glyphs --classes 3 --image-size 0", "--image-size 0 is out of its range"),
         ("prepare --data omniglot --data-root nowhere", "'nowhere', which is no folder"),
     ],
 )

@@ -28,8 +28,7 @@ from headstart.distributed import launch as launching
 from headstart.distributed import processes as ranks
 from headstart.distributed.processes import RankLostError
 from headstart.episodes import slice_tasks
-from headstart.experiments import building
-from headstart.experiments.config import Config
+from headstart.experiments.experiment import device_called
 from headstart.runs.folder import load_meta_params
 from methods import built, image_episodes, largest_difference
 
@@ -262,11 +261,11 @@ def test_ranks_draw_other_dropout_masks_and_rank_0_those_of_one_process(monkeypa
 
 
 def test_each_process_of_a_machine_asks_for_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "count", lambda: 2)
-    monkeypatch.setattr(building, "local_rank", lambda: 99)  # which no machine has
+    monkeypatch.setattr("headstart.experiments.experiment.world_size", lambda: 2)
+    monkeypatch.setattr("headstart.experiments.experiment.local_rank", lambda: 99)  # which no machine has
     with pytest.raises(hs.BadInputError, match=r"^--device cuda:99 is not to be had here"):
-        building.device_of(Config(device="cuda"))
-    assert building.device_of(Config(device="cpu")) == torch.device("cpu")
+        device_called("cuda")
+    assert device_called("cpu") == torch.device("cpu")
 
 
 # how they end

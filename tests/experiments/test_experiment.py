@@ -1,62 +1,108 @@
-"""A run is evaluated on classes that it has not seen, and those are the same for every run."""
+"""A run is evaluated on classes that it has not seen, those are the same for every run, and parts are made once."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from headstart.datasets.image_classes import ImageClasses
+import headstart as hs
 from headstart.errors import BadInputError
-from headstart.experiments.building import build_training_tasks, load_classes
-from headstart.experiments.config import Config
-from headstart.experiments.defaults import default_config
-from headstart.experiments.experiment import check_unseen, tasks_like
+from headstart.experiments.experiment import Experiment
+from headstart.experiments.settings import Settings, default_settings
+from headstart.problems.glyphs import Glyphs
+from headstart.problems.registry import PROBLEMS
+from headstart.tasks.distribution import outputs_of
 
-TRAINED = Config(glyph_classes=6, image_size=8)
+TRAINED = default_settings().replace(glyph_classes=6, image_size=8)
+
+
+def check_unseen(trained: Settings, evaluated: Settings) -> None:
+    trained.chosen_problem.check_unseen(trained.problem, evaluated.problem)
 
 
 def test_another_split_may_not_test_on_what_was_trained_on(tmp_path: Path) -> None:
-    parts = load_classes(TRAINED)
+    split = Glyphs().split(TRAINED.problem)
     leaking, clean = tmp_path / "leaking.json", tmp_path / "clean.json"
-    for path, test in ((leaking, parts.train.names[:2]), (clean, parts.test.names[:2])):
-        rest = {"train": parts.train.names[2:4], "validation": parts.train.names[4:]}
-        path.write_text(json.dumps({**rest, "test": test}))
-    check_unseen(TRAINED, dataclasses.replace(TRAINED, split=str(clean)))
+    for path, test in ((leaking, split.train[:2]), (clean, split.test[:2])):
+        path.write_text(json.dumps({"train": split.train[2:4], "validation": split.train[4:], "test": test}))
+    check_unseen(TRAINED, TRAINED.replace(split=str(clean)))
     with pytest.raises(BadInputError, match=r"^2 test classes"):
-        check_unseen(TRAINED, dataclasses.replace(TRAINED, split=str(leaking)))
+        check_unseen(TRAINED, TRAINED.replace(split=str(leaking)))
 
 
-@pytest.mark.omniglot
-def test_omniglots_two_splits_overlap(omniglot_root: Path) -> None:
-    trained = Config(data="omniglot", data_root=omniglot_root)
+def test_omniglots_two_splits_overlap() -> None:
+    trained = default_settings("omniglot")
     with pytest.raises(BadInputError, match="--split lake"):
-        check_unseen(trained, dataclasses.replace(trained, split="lake"))
+        check_unseen(trained, trained.replace(split="lake"))
 
 
 def test_test_glyphs_do_not_depend_on_how_many_there_are_to_train_on() -> None:
-    few, many = (load_classes(dataclasses.replace(TRAINED, glyph_classes=count)) for count in (6, 60))
-    assert few.test.names == many.test.names
-    assert few.test.images.equal(many.test.images)
-    assert few.validation.names == many.validation.names
-    assert not set(many.train.names) & {*many.test.names, *many.validation.names}
-    assert (len(few.train.names), len(many.train.names)) == (6, 60)
+    few, many = (Experiment(TRAINED.replace(glyph_classes=count)).task_sets for count in (10, 60))
+    generators = [torch.Generator().manual_seed(0) for _ in range(2)]
+    drawn = [sets.test.sample(3, generator) for sets, generator in zip((few, many), generators, strict=True)]
+    assert drawn[0].query.inputs.equal(drawn[1].query.inputs)
+    splits = [Glyphs().split(TRAINED.replace(glyph_classes=count).problem) for count in (10, 60)]
+    assert splits[0].test == splits[1].test and splits[0].validation == splits[1].validation
+    assert not set(splits[1].train) & {*splits[1].test, *splits[1].validation}
+    assert [len(split.train) for split in splits] == [10, 60]
 
 
 @pytest.mark.parametrize("ways", [1, 5])
 @pytest.mark.parametrize("rotations", ["classes", "none"])
 @pytest.mark.parametrize("method", ["maml", "structure_search", "t_nas", "classifier"])
-def test_the_tasks_that_are_planned_with_can_be_drawn(method: str, rotations: str, ways: int) -> None:
-    config = dataclasses.replace(default_config("omniglot", method), rotations=rotations, ways=ways)
-    assert len(tasks_like(config).sample(2, torch.Generator()).query.targets) == 2
+def test_the_tasks_that_are_planned_with_have_the_shapes_of_those_that_are_trained_on(
+    method: str, rotations: str, ways: int
+) -> None:
+    settings = default_settings("glyphs", method).replace(rotations=rotations, ways=ways, glyph_classes=30)
+    experiment = Experiment(settings)
+    blank, training = (
+        tasks.sample(2, torch.Generator()) for tasks in (experiment.blank_tasks, experiment.task_sets.training)
+    )
+    assert [tensor.shape for part in blank for tensor in part] == [t.shape for part in training for t in part]
+    assert outputs_of(experiment.blank_tasks) == outputs_of(experiment.task_sets.training)
 
 
-@pytest.mark.parametrize(("classes", "half"), [(1, 0), (8, 16)])
+@pytest.mark.parametrize(("classes", "half"), [(2, 4), (8, 16)])
 def test_half_of_the_classes_must_do_for_the_search(classes: int, half: int) -> None:
-    config = dataclasses.replace(default_config("glyphs", "t_nas"), glyph_classes=classes, ways=20)
-    blank = ImageClasses(torch.zeros(classes, 20, 1, 28, 28, dtype=torch.uint8), tuple(map(str, range(classes))))
-    with pytest.raises(BadInputError, match=f"its {half} cannot give 20 ways"):
-        build_training_tasks(config, blank)
+    settings = default_settings("glyphs", "t_nas").replace(glyph_classes=classes, ways=half + 1)
+    with pytest.raises(BadInputError, match=f"{half} classes cannot give {half + 1} ways; ask for fewer ways"):
+        assert Experiment(settings).learner
+
+
+def test_the_data_are_loaded_and_the_learner_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads, honest = [], Glyphs.load
+    monkeypatch.setattr(Glyphs, "load", lambda self, settings: loads.append(1) or honest(self, settings))
+    experiment = Experiment(TRAINED.replace(glyph_classes=10, width=4))
+    assert experiment.workers >= 1 and loads == [], "a run is planned before its data are there"
+    assert experiment.engine.learner is experiment.learner
+    assert experiment.task_sets is experiment.task_sets and loads == [1]
+
+
+def test_evaluating_with_another_split_loads_the_data_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headstart.cli import main as cli
+
+    monkeypatch.chdir(tmp_path)
+    size = "--image-size 8 --glyph-classes 10 --width 4 --meta-batch 2 --validation-tasks 2 --test-tasks 2"
+    assert cli.main(["train", *size.split(), "--meta-steps", "1", "--test-queries", "2", "--out", "run"]) == 0
+    split = Glyphs().split(TRAINED.replace(glyph_classes=10).problem)
+    parts = {"train": split.train, "validation": split.validation, "test": split.test[:9]}
+    Path("other.json").write_text(json.dumps(parts))
+    loads, honest = [], Glyphs.load
+    monkeypatch.setattr(Glyphs, "load", lambda self, settings: loads.append(1) or honest(self, settings))
+    assert cli.main(["evaluate", "run", "--split", "other.json"]) == 0
+    assert loads == [1] and Path("run/test-other.json").exists()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_every_problem_keeps_its_contract(problem: str, omniglot_root: Path) -> None:
+    settings = default_settings(problem)
+    if hasattr(settings.problem, "data_root"):
+        settings = settings.replace(data_root=omniglot_root)
+    sets = settings.chosen_problem.task_sets(settings.problem, settings.task)
+    blank = settings.chosen_problem.blank_tasks(settings.problem, settings.task)
+    assert isinstance(sets, hs.TaskSets) and outputs_of(blank) == outputs_of(sets.training)
+    for tasks in sets:
+        assert len(tasks.sample(2, torch.Generator()).query.targets) == 2

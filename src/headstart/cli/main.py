@@ -9,47 +9,38 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated, Any, Union
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from headstart import __version__
-from headstart.cli.commands import DataCommand, Evaluate, Methods, Resume
+from headstart.cli.data import Prepare, Sheet
+from headstart.cli.evaluate import Evaluate
+from headstart.cli.imports import import_extensions
+from headstart.cli.methods import Methods
+from headstart.cli.output import complain
+from headstart.cli.train import Resume, Train
 from headstart.errors import BadInputError, RunStoppedError
-from headstart.experiments.config import Config, Data
-from headstart.experiments.defaults import default_config
-from headstart.experiments.methods import METHODS
+from headstart.experiments.settings import CHOICES, chosen, default_settings, misplaced
 from headstart.system.process import keep_freed_memory, launched, speaks
 
 SPIN_COUNT = "10000"
 """How long an idle thread of PyTorch's waits before it lets others run. The default is so long that a second process on
 the same cores makes a meta-step 10 to 30 times slower; this one is as fast on a quiet machine."""
 
-WIDTH = 200
-"""Columns of a table that does not go to a terminal."""
+BROKEN_PIPE = 141
+"""The exit code of a command whose reader is gone: 128 + SIGPIPE."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 1 (the work had to stop), 2 (bad input) or 128 + a signal."""
     argv = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if argv == ["--version"]:
-        print(f"headstart {__version__}")
-        return 0
-    command = parse(argv)
-    if isinstance(command, Methods):
-        print_methods()
-        return 0
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
-    keep_freed_memory()
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("headstart").setLevel(logging.INFO if speaks() else logging.WARNING)
     try:
-        from headstart.cli.running import run_command
-
-        code = run_command(command, argv)
+        code = run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written has no reader
+        code = BROKEN_PIPE
     except BadInputError as error:
         code = complain(str(error), 2)
     except RunStoppedError as error:
@@ -57,6 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = complain("interrupted", 130)
     return leave(code)
+
+
+def run(argv: list[str]) -> int:
+    """Runs one command in a process that is set up for it."""
+    if argv == ["--version"]:
+        print(f"headstart {__version__}")
+        return 0
+    command = parse(argv)
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    keep_freed_memory()
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("headstart").setLevel(logging.INFO if speaks() else logging.WARNING)
+    return int(command.run_command(argv))
 
 
 def leave(code: int) -> int:
@@ -69,28 +74,18 @@ def leave(code: int) -> int:
     return code
 
 
-def complain(message: str, code: int) -> int:
-    """One line on stderr, and the exit code that goes with it: both are rank 0's, the other ranks just end."""
-    if not speaks():
-        return 0
-    print(f"headstart: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
 def parse(argv: list[str]) -> Any:
-    """The command that ``argv`` asks for; leaves with exit code 2 and one line where it asks for none."""
-    commands = Union[  # noqa: UP007  (tyro reads the annotations at run time)
-        Annotated[Config, tyro.conf.subcommand("train", default=recipe_of(argv))],
-        Annotated[Resume, tyro.conf.subcommand("resume")],
-        Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
-        Annotated[Methods, tyro.conf.subcommand("methods")],
-        Annotated[DataCommand, tyro.conf.subcommand("data")],
-    ]
+    """The command that ``argv`` asks for; leaves with exit code 2 and one line where it asks for none.
+
+    Raises:
+        BadInputError: a flag does not belong to the problem, the model or the method.
+    """
+    import_extensions(values_of(argv, "--import"))
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
             return tyro.cli(
-                commands,
+                commands(argv),
                 prog="headstart",
                 description="Learn what a new task should start from. `headstart train` alone trains MAML on glyphs.",
                 args=argv,
@@ -99,31 +94,56 @@ def parse(argv: list[str]) -> Any:
     except SystemExit as leave:
         if leave.code:
             leave.code = complain(f"{first_part(box.getvalue())} (see headstart --help)", 2)
+        sys.stdout.flush()  # while a reader that is gone can still be told from an error
         raise
 
 
-def print_methods() -> None:
-    """What ``--method`` can be, as a table."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("method", "learns", "in Python", "order", "cost", "source"):
-        table.add_column(heading, no_wrap=heading != "source")
-    for name, method in METHODS.items():
-        table.add_row(name, method.family, str(method), str(method.order), method.cost, method.source)
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
-    print("cost: gradients of one support or query set per task, with s inner steps")
+def commands(argv: list[str]) -> Any:
+    """The commands with the flags that belong to the problem, the model and the method that ``argv`` names."""
+    names = {choice: last_of(values_of(argv, f"--{choice}", *CHOICES[choice][2])) for choice in CHOICES}
+    known = {choice: name for choice, name in names.items() if name and name in CHOICES[choice][0]}
+    settings = default_settings(known.get("problem", "glyphs"), known.get("method", "maml"), known.get("model"))
+    if argv[0] == "train":
+        refuse_misplaced(argv, settings.record(), settings.names())
+    images = chosen("problem", known.get("problem", "omniglot"))()
+    data = Union[  # noqa: UP007  (tyro reads the annotations at run time)
+        Annotated[Prepare, tyro.conf.subcommand("prepare", default=Prepare(images))],
+        Annotated[Sheet, tyro.conf.subcommand("sheet", default=Sheet(images))],
+    ]
+    return Union[  # noqa: UP007
+        Annotated[Train, tyro.conf.subcommand("train", default=Train(**dict(settings.groups())))],
+        Annotated[Resume, tyro.conf.subcommand("resume")],
+        Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
+        Annotated[Methods, tyro.conf.subcommand("methods")],
+        Annotated[data, tyro.conf.subcommand("data", description="Prepare a data set, or look at it.")],
+    ]
 
 
-def recipe_of(argv: list[str]) -> Config:
-    """The recipe whose settings are the defaults: that of --data and --method where ``argv`` gives them."""
-    data, method = last_value(argv, "--data"), last_value(argv, "--method")
-    known_data: Data = next((value for value in get_args(Data) if value == data), "glyphs")
-    return default_config(known_data, method if method in METHODS else "maml")
+def refuse_misplaced(argv: list[str], record: dict[str, Any], names: dict[str, str]) -> None:
+    """Refuses a flag that belongs to another problem, model or method than those that are chosen.
+
+    Raises:
+        BadInputError: there is one.
+    """
+    given = [word.split("=")[0].removeprefix("--").replace("-", "_") for word in argv if word.startswith("--")]
+    for name in given:
+        if name not in record and (sentence := misplaced(name, names)):
+            raise BadInputError(sentence)
 
 
-def last_value(argv: list[str], flag: str) -> str | None:
-    """What ``argv`` gives last for ``flag``, as ``flag value`` or ``flag=value``."""
+def values_of(argv: list[str], *flags: str) -> list[str]:
+    """What ``argv`` gives for one of ``flags``, as ``flag value`` or ``flag=value``, in order.
+
+    >>> values_of(["train", "--data", "omniglot", "--problem=glyphs"], "--problem", "--data")
+    ['omniglot', 'glyphs']
+    """
     words = [word for argument in argv for word in argument.split("=", 1)]
-    return next((value for name, value in reversed(list(itertools.pairwise(words))) if name == flag), None)
+    return [value for name, value in itertools.pairwise(words) if name in flags]
+
+
+def last_of(values: list[str]) -> str | None:
+    """The last of them, which is the one that counts."""
+    return values[-1] if values else None
 
 
 def first_part(box: str) -> str:

@@ -278,8 +278,16 @@ def draw_glyphs(classes: int = 1000, *, examples: int = 20, size: int = 28, seed
     _check(classes=classes, examples=examples, size=size)
     with _one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
         blocks = pool.map(lambda block: _draw_block(seed, block, examples, size), range(math.ceil(classes / BLOCK)))
-    names = tuple(f"glyph/{index:04d}" for index in range(1, classes + 1))
-    return ImageClasses(torch.cat(list(blocks))[:classes], names)
+    return ImageClasses(torch.cat(list(blocks))[:classes], glyph_names(classes))
+
+
+def glyph_names(classes: int) -> tuple[str, ...]:
+    """What glyphs are called.
+
+    >>> glyph_names(2)
+    ('glyph/0001', 'glyph/0002')
+    """
+    return tuple(f"glyph/{index:04d}" for index in range(1, classes + 1))
 
 
 def _check(**numbers: int) -> None:

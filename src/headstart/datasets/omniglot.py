@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,15 +17,13 @@ from torch import Tensor
 from headstart.datasets import resizing
 from headstart.datasets.download import download
 from headstart.datasets.image_classes import ImageClasses
-from headstart.datasets.omniglot_alphabets import BACKGROUND_ALPHABETS, EVALUATION_ALPHABETS, class_names
+from headstart.datasets.omniglot_alphabets import BACKGROUND_ALPHABETS, CLASS_NAMES, EVALUATION_ALPHABETS
 from headstart.datasets.omniglot_source import DRAWINGS, PARTS, SIDE, archives_digest, read_drawings
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.system.files import disk_errors, write_bytes
 from headstart.system.process import cache_folder
 
 __all__ = ["BACKGROUND_ALPHABETS", "CLASS_NAMES", "EVALUATION_ALPHABETS", "load_omniglot"]
-
-CLASS_NAMES: Final = class_names(BACKGROUND_ALPHABETS) + class_names(EVALUATION_ALPHABETS)
 
 _ARCHIVES_URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
 _BITS_SHA256 = "75a36f7ce605ee617d0c45021613841aec979e079f71594e885aba52a7c003ce"

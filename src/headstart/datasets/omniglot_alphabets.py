@@ -72,3 +72,7 @@ def class_names(alphabets: Mapping[str, int]) -> tuple[str, ...]:
         for alphabet, characters in alphabets.items()
         for number in range(1, characters + 1)
     )
+
+
+CLASS_NAMES = class_names(BACKGROUND_ALPHABETS) + class_names(EVALUATION_ALPHABETS)
+"""Of all 1,623 characters, those of the background set first."""

@@ -1,179 +1,206 @@
-"""A whole experiment: train in a run folder, test, and test again later."""
+"""An experiment: settings, resolved once into a problem, its task sets, a learner, and the engine that runs it."""
 
 from __future__ import annotations
 
-import time
+import inspect
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from headstart.datasets.image_classes import ImageClasses
-from headstart.distributed.processes import from_first, rank, together
-from headstart.engine.planning import choose_plan
+import headstart
+from headstart.distributed.processes import together, world_size
+from headstart.engine.meta_gradient import MetaGradient
 from headstart.errors import BadInputError
-from headstart.experiments.building import (
-    build_engine,
-    build_learner,
-    build_optimizer,
-    build_scheduler,
-    build_training_tasks,
-    build_unseen_tasks,
-    device_of,
-    load_classes,
-)
-from headstart.experiments.config import Config, check
-from headstart.experiments.methods import METHODS
+from headstart.evaluation.evaluate import Evaluation, evaluate
+from headstart.experiments.methods import RULES
+from headstart.experiments.models import MODELS
+from headstart.experiments.optimizers import build_optimizer, build_scheduler
+from headstart.experiments.settings import Settings, check
 from headstart.learners.base import Learner
-from headstart.runs.folder import RunFolder, check_fits
-from headstart.tasks.distribution import TaskDistribution
-from headstart.tasks.sinusoid import SinusoidTasks
-from headstart.tasks.supervised import SupervisedTasks
+from headstart.problems.problem import TaskSets
+from headstart.runs.folder import RunFolder
+from headstart.system.process import local_rank
+from headstart.tasks.distribution import TaskDistribution, moved, outputs_of
 from headstart.training.loop import train
 from headstart.training.state import TrainingState
 from headstart.training.validation import Validation
 
 
-class Experiment(NamedTuple):
-    """The three task sets, and who learns from the first."""
+@dataclass(frozen=True)
+class Experiment:
+    """What settings stand for. Its parts are made when they are first asked for, each of them once.
 
-    train: TaskDistribution
-    validation: TaskDistribution
-    test: TaskDistribution
-    learner: Learner
-    optimizer: Callable[[Iterable[Tensor]], Optimizer]
-
-
-def prepare(config: Config) -> Experiment:
-    """Checks the configuration and makes its parts: whatever is wrong with it shows before there is a run folder.
+    What is wrong with the settings shows before the data are loaded and before there is a run folder: the learner is
+    built for blank tasks of the right shapes.
 
     Raises:
-        BadInputError: settings contradict each other, or the data set or the split cannot be used.
-        RunStoppedError: the data set has to be downloaded and cannot be.
+        BadInputError: the settings cannot be worked with.
     """
-    check(config)
-    together(lambda: device_of(config))
-    optimizer = build_optimizer(config)
-    if config.data == "sinusoid":
-        unseen = tasks_for_test(config)
-        tasks = SinusoidTasks(shots=config.shots_in_training, queries=config.queries)
-        return Experiment(tasks, unseen, unseen, build_learner(config, outputs=1), optimizer)
-    classes = load_classes(config)
-    training = build_training_tasks(config, classes.train)
-    outputs = training.class_count if isinstance(training, SupervisedTasks) else config.ways
-    validation, test = (build_unseen_tasks(config, part) for part in (classes.validation, classes.test))
-    return Experiment(training, validation, test, build_learner(config, outputs), optimizer)
 
+    settings: Settings
 
-def check_unseen(trained: Config, evaluated: Config) -> None:
-    """Checks that another split of the same data set does not test on what the run was trained or chosen on.
+    def __post_init__(self) -> None:
+        check(self.settings)
+        together(lambda: self.device)
+        together(lambda: self.optimizer)
 
-    Raises:
-        BadInputError: it does; the sentence says on how many classes.
-    """
-    if trained.data != evaluated.data or trained.split == evaluated.split:
-        return
-    parts = load_classes(trained)
-    seen = {*parts.train.names, *parts.validation.names} & {*load_classes(evaluated).test.names}
-    if seen:
-        raise BadInputError(
-            f"{len(seen)} test classes of --split {evaluated.split} were trained or validated on, the first of them "
-            f"{min(seen)!r}: evaluate this run on its own split, {trained.split}, or train one on that split."
+    @cached_property
+    def device(self) -> torch.device:
+        """The device of the settings; of several processes on one machine, each has a GPU of its own.
+
+        Raises:
+            BadInputError: there is no such device here.
+        """
+        return device_called(self.settings.engine.device)
+
+    @cached_property
+    def task_sets(self) -> TaskSets:
+        """Training, validation and test tasks, with their data on the device.
+
+        Raises:
+            BadInputError: the data set or the split cannot be used.
+            RunStoppedError: the data set has to be downloaded and cannot be.
+        """
+        sets = self.settings.chosen_problem.task_sets(self.settings.problem, self.settings.task)
+        training, validation, test = (moved(tasks, self.device) for tasks in sets)
+        return TaskSets(self._trained_on(training), validation, test)
+
+    @cached_property
+    def blank_tasks(self) -> TaskDistribution:
+        """Training tasks of the right shapes, on which nothing can be learned."""
+        blank = self.settings.chosen_problem.blank_tasks(self.settings.problem, self.settings.task)
+        return self._trained_on(moved(blank, self.device))
+
+    def _trained_on(self, tasks: TaskDistribution) -> TaskDistribution:
+        """The problem's training tasks as the method wants them."""
+        wanted = self.settings.chosen_method.tasks
+        return getattr(headstart, wanted).of(tasks) if wanted else tasks
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The learner, its weights drawn from the seed without touching the global generator.
+
+        Raises:
+            BadInputError: an argument of the model or the learner is out of its range.
+        """
+        return self.learner_with(outputs_of(self.blank_tasks))
+
+    def learner_with(self, outputs: int) -> Learner:
+        """The learner of a model with so many outputs.
+
+        An argument of the learner's class that is called like a setting is that setting.
+        """
+        method, values = self.settings.chosen_method, self.settings.record()
+        learner = getattr(headstart, method.learner) if isinstance(method.learner, str) else method.learner
+        rule = RULES[method.rule or values.get("inner_rule", "sgd")]
+        with torch.random.fork_rng():
+            torch.manual_seed(self.settings.run.seed)
+            given = {**values, "model": self.model_with(outputs), "inner_rule": getattr(headstart, rule)}
+            torch.manual_seed(self.settings.run.seed)  # of what an update rule draws
+            taken = given.keys() & inspect.signature(learner).parameters.keys()
+            built: Learner = learner(**{**{name: given[name] for name in taken}, **method.arguments})
+            return built.to(self.device)
+
+    def model_with(self, outputs: int) -> nn.Module:
+        """The architecture of *f*, for examples of the problem's shape."""
+        method, settings = self.settings.chosen_method, self.settings.model
+        example = self.blank_tasks.sample(1, torch.Generator(self.device)).query.inputs[0, 0]
+        more = getattr(self.settings.method, method.inputs) if method.inputs else 0
+        model = MODELS[settings.model].build(settings, (example.shape[0] + more, *example.shape[1:]), outputs)
+        return getattr(headstart, method.wraps)(model) if method.wraps else model
+
+    @cached_property
+    def optimizer(self) -> Callable[[Iterable[Tensor]], Optimizer]:
+        """The outer optimizer, waiting for the meta-parameters."""
+        return build_optimizer(self.settings.outer_loop)
+
+    @cached_property
+    def engine(self) -> MetaGradient:
+        """How the meta-gradient is run.
+
+        Raises:
+            BadInputError: two of its settings contradict each other.
+        """
+        chosen: dict[str, Any] = {"auto": None, "yes": True, "no": False}
+        of = self.settings.engine
+        return MetaGradient(
+            self.learner,
+            of.execution,
+            chunk_size=of.chunk_size,
+            compile=chosen.get(of.compile, of.compile),
+            recompute=chosen[of.recompute],
+            memory=None if of.memory is None else int(of.memory * 2**30),
+            meta_steps=self.settings.outer_loop.meta_steps,
+        )
+
+    @cached_property
+    def workers(self) -> int:
+        """How many processes are to share the tasks: on a CPU one for each thread if the run is long enough to be
+        compiled, since a compiled chunk fits in the cache of one core; otherwise one, which uses all threads.
+
+        >>> from headstart.experiments.settings import default_settings
+        >>> Experiment(default_settings().replace(workers=2)).workers
+        2
+        """
+        of, meta_batch = self.settings.engine, self.settings.outer_loop.meta_batch
+        if of.workers is not None:
+            return of.workers
+        if self.device.type != "cpu" or of.compile == "no" or of.execution == "loop":
+            return 1
+        episodes = self.blank_tasks.sample(meta_batch, torch.Generator())
+        plan = self.engine.plan(self.learner.meta_params, episodes)
+        return min(torch.get_num_threads(), meta_batch) if plan.compile != "no" else 1
+
+    def train(self, run: RunFolder | None) -> TrainingState:
+        """Trains in the run folder, or goes on training there; what is validated is what will be tested."""
+        outer, steps = self.settings.outer_loop, self.settings.method.inner_steps_in_test
+        return train(
+            self.learner,
+            self.task_sets.training,
+            meta_steps=outer.meta_steps,
+            meta_batch=outer.meta_batch,
+            optimizer=self.optimizer,
+            scheduler=build_scheduler(outer),
+            validation=Validation(self.task_sets.validation, outer.validation_every, outer.validation_tasks, steps),
+            seed=self.settings.run.seed,
+            engine=self.engine,
+            run=run,
+            checkpoint_every=self.settings.run.checkpoint_every,
+        )
+
+    def test(self, learner: Learner, *, seed: int = 0, transductive: bool = True) -> Evaluation:
+        """Evaluates a learner on the test tasks."""
+        return evaluate(
+            learner,
+            self.task_sets.test,
+            count=self.settings.run.test_tasks,
+            seed=seed,
+            inner_steps=self.settings.method.inner_steps_in_test,
+            transductive=transductive,
         )
 
 
-def tasks_for_test(config: Config) -> TaskDistribution:
-    """The test tasks alone.
+def device_called(name: str) -> torch.device:
+    """The device that ``name`` means on this machine: ``"auto"`` is a GPU where there is one.
 
     Raises:
-        BadInputError: the data set or the split cannot be used.
-        RunStoppedError: the data set has to be downloaded and cannot be.
+        BadInputError: there is no such device here.
+
+    >>> device_called("cpu")
+    device(type='cpu')
     """
-    if config.data == "sinusoid":
-        return SinusoidTasks(shots=config.shots, queries=config.test_queries)
-    return build_unseen_tasks(config, load_classes(config).test)
-
-
-def run_training(config: Config, run: RunFolder | None, experiment: Experiment) -> TrainingState:
-    """Trains in the run folder, or goes on training there; what is validated is what will be tested."""
-    return train(
-        experiment.learner,
-        experiment.train,
-        meta_steps=config.meta_steps,
-        meta_batch=config.meta_batch,
-        optimizer=experiment.optimizer,
-        scheduler=build_scheduler(config),
-        validation=Validation(
-            experiment.validation, config.validation_every, config.validation_tasks, config.inner_steps_in_test
-        ),
-        seed=config.seed,
-        engine=build_engine(config, experiment.learner),
-        run=run,
-        checkpoint_every=config.checkpoint_every,
-    )
-
-
-def workers_to_use(config: Config) -> int:
-    """How many processes are to share the tasks: on a CPU one for each thread if the run is long enough to be compiled,
-    since a compiled chunk fits in the cache of one core; otherwise one, which uses all threads.
-
-    >>> workers_to_use(Config(workers=2))
-    2
-    """
-    if config.workers is not None:
-        return config.workers
-    if device_of(config).type != "cpu" or config.compile == "no" or config.execution == "loop":
-        return 1
-    tasks = tasks_like(config)
-    classes = tasks.class_count if isinstance(tasks, SupervisedTasks) else config.ways
-    learner = build_learner(config, outputs=1 if config.data == "sinusoid" else classes)
-    episodes = tasks.sample(config.meta_batch, torch.Generator())
-    plan = choose_plan(learner, learner.meta_params, episodes, build_engine(config, learner).choices)
-    return min(torch.get_num_threads(), config.meta_batch) if plan.compile != "no" else 1
-
-
-def tasks_like(config: Config) -> TaskDistribution:
-    """Training tasks of the configuration's shapes, with nothing on the images."""
-    if config.data == "sinusoid":
-        return SinusoidTasks(shots=config.shots_in_training, queries=config.queries)
-    classes = config.ways * (2 if METHODS[config.method].family == "structure" else 1)  # enough for two halves
-    shape = (classes, config.shots_in_training + config.queries, 1, config.image_size, config.image_size)
-    blank = ImageClasses(torch.zeros(shape, dtype=torch.uint8), tuple(map(str, range(classes))))
-    return build_training_tasks(config, blank)
-
-
-def load_learner(config: Config, run: RunFolder | None) -> Learner:
-    """The learner of a trained run, with its best meta-parameters; only rank 0 needs the run's folder.
-
-    Raises:
-        BadInputError: there are none yet, or they cannot be read, or they are another learner's.
-    """
-    meta_params = from_first(lambda: run.best_meta_params() if run else {})
-    head = meta_params.get("model.head.weight")
-    learner = build_learner(config, outputs=config.ways if head is None else len(head))
-    check_fits(meta_params, learner.meta_params, Path(str(config.out)))
-    learner.load_state_dict(meta_params, strict=False)
-    return learner
-
-
-def open_run(config: Config) -> RunFolder | None:
-    """The run folder of a configuration, made or opened again by rank 0, which alone has one.
-
-    Raises:
-        BadInputError: the folder holds a run of another configuration, or something that is not a run.
-        RunStoppedError: the folder cannot be written.
-    """
-    return together(lambda: RunFolder(run_path(config), config.record()) if rank() == 0 else None)
-
-
-def run_path(config: Config) -> Path:
-    """``config.out``, or a new folder under ``runs/`` that is named by the data, the method and the time."""
-    if config.out:
-        return config.out
-    size = "" if config.data == "sinusoid" else f"-{config.ways}way"
-    stem = f"{config.data}-{config.method}{size}-{config.shots}shot-{time.strftime('%Y%m%d-%H%M%S')}"
-    names = [stem, *(f"{stem}-{count}" for count in range(2, 100))]
-    return next(Path("runs", name) for name in names if not Path("runs", name).exists())
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and world_size() > 1:
+        name = f"cuda:{local_rank()}"
+    try:
+        device = torch.empty(0, device=name).device
+        torch.Generator(device)  # which is what the tasks are drawn with there
+    except (RuntimeError, AssertionError) as error:
+        raise BadInputError(f"--device {name} is not to be had here; use --device cpu.") from error
+    return device

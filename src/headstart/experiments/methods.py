@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from headstart.problems.settings import AtLeast, Count, Natural, Rate
 
-@dataclass(frozen=True)
-class Method:
-    """What there is to know of a method before it is built.
-
-    Attributes:
-        learner: the public name of its class in ``headstart``.
-        family: what *F* learns.
-        order: of the derivatives in the meta-gradient.
-        cost: gradients of one support or query set that one task takes, for ``s`` inner steps; a derivative of a
-            gradient counts as two.
-        source: the paper.
-        arguments: what makes the class this method.
-        recipe: departures from ``Config``'s defaults.
-        needs_classes: whether it cannot learn regression.
-    """
-
-    learner: str
-    family: Literal["initialisation", "update rule", "structure", "metric", "baseline"]
-    order: int
-    cost: str
-    source: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    needs_classes: bool = False
-
-    def __str__(self) -> str:
-        """How the method is called in Python."""
-        arguments = [f"{name}={value!r}" for name, value in self.arguments.items()]
-        if "inner_rule" in self.recipe:
-            arguments.append(f"inner_rule=hs.{RULES[self.recipe['inner_rule']]}")
-        return f"hs.{self.learner}({', '.join(['model', *arguments])})"
-
+if TYPE_CHECKING:
+    from headstart.learners.base import Learner
 
 RULES = {
     "sgd": "SGD",
@@ -50,18 +21,143 @@ RULES = {
 }
 """The update rules that ``--inner-rule`` knows, with their public names in ``headstart``."""
 
-LEARNED_RULES = ("meta_sgd", "layer_step_rates", "meta_curvature", "learned_optimizer")
-"""Those of them that have meta-parameters."""
+
+@dataclass(frozen=True)
+class NoInnerLoop:
+    """A method that makes no inner updates has no flags of them."""
+
+    @property
+    def inner_steps_in_test(self) -> int:
+        """Inner updates at validation and test."""
+        return 0
+
+
+@dataclass(frozen=True)
+class InnerLoop:
+    """Flags of a method whose update rule is given."""
+
+    inner_lr: Rate = 0.4
+    """Inner learning rate, on the mean loss."""
+    inner_steps: Natural = 1
+    """Inner updates in training."""
+    test_inner_steps: Natural | None = None
+    """Inner updates at validation and test; if None as --inner-steps, but at least the 3 of MAML's paper."""
+
+    @property
+    def inner_steps_in_test(self) -> int:
+        """Inner updates at validation and test."""
+        return max(self.inner_steps, 3) if self.test_inner_steps is None else self.test_inner_steps
+
+
+@dataclass(frozen=True)
+class InnerLoopOfAnyRule(InnerLoop):
+    """Flags of a method that goes with any update rule."""
+
+    inner_rule: Literal["sgd", "adam", "meta_sgd", "layer_step_rates", "meta_curvature", "learned_optimizer"] = "sgd"
+    """Inner update rule; adam has beta1 = 0, and what follows it is learned."""
+
+
+@dataclass(frozen=True)
+class Partial:
+    """The flag of MAML."""
+
+    adapt: Literal["all", "weights"] = "all"
+    """What of the model adapts: all, or (weights) all but the parameters of its normalization, as in MAML's code."""
+
+
+@dataclass(frozen=True)
+class MAMLInnerLoop(InnerLoopOfAnyRule, Partial):
+    """Flags of MAML."""
+
+
+@dataclass(frozen=True)
+class RuleInnerLoop(InnerLoop, Partial):
+    """Flags of MAML with an update rule that is learned."""
+
+
+@dataclass(frozen=True)
+class ReptileInnerLoop(InnerLoopOfAnyRule):
+    """Flags of Reptile."""
+
+    inner_batch: Count | None = None
+    """Support examples per inner update; all if None."""
+
+
+@dataclass(frozen=True)
+class ImplicitInnerLoop(InnerLoopOfAnyRule):
+    """Flags of implicit MAML."""
+
+    proximity: Rate = 2.0
+    """How strongly task parameters are held to the meta-parameters."""
+    cg_steps: Count = 5
+    """Steps of conjugate gradient per meta-gradient."""
+    damping: Annotated[float, AtLeast(0)] = 22.0
+    """Added to --proximity where the meta-gradient is solved for; 0 is exact, for smooth losses."""
+
+
+@dataclass(frozen=True)
+class ContextInnerLoop(InnerLoopOfAnyRule):
+    """Flags of CAVIA."""
+
+    context: Count = 5
+    """Numbers that adapt, beside the inputs."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What there is to know of a method before it is built.
+
+    Attributes:
+        learner: its class, or the public name of that in ``headstart``. An argument of the class that is called like a
+            setting is given that setting.
+        family: what *F* learns.
+        order: of the derivatives in the meta-gradient.
+        cost: gradients of one support or query set that one task takes, for ``s`` inner steps; a derivative of a
+            gradient counts as two.
+        source: the paper.
+        settings: a frozen dataclass: the flags that belong to this method.
+        arguments: what makes the class this method.
+        rule: its update rule, of ``RULES``, where there is no flag for it.
+        recipe: departures from the default settings.
+        needs: what the problem must have: ``"classes"`` or ``"vectors"``.
+        tasks: the public name of the tasks that it trains on, made of the problem's by ``of``.
+        wraps: the public name of what is done to its model.
+        inputs: the setting that says how many inputs of its own it gives the model, after those of an example.
+    """
+
+    learner: str | Callable[..., Learner]
+    family: Literal["initialisation", "update rule", "structure", "metric", "baseline"]
+    order: int
+    cost: str
+    source: str
+    settings: type = InnerLoopOfAnyRule
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    rule: str | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    needs: str | None = None
+    tasks: str | None = None
+    wraps: str | None = None
+    inputs: str | None = None
+
+    def __str__(self) -> str:
+        """How the method is called in Python."""
+        arguments = [f"{name}={value!r}" for name, value in self.arguments.items()]
+        if rule := self.rule or self.recipe.get("inner_rule"):
+            arguments.append(f"inner_rule=hs.{RULES[rule]}")
+        name = f"hs.{self.learner}" if isinstance(self.learner, str) else getattr(self.learner, "__name__", "learner")
+        return f"{name}({', '.join(['model', *arguments])})"
+
 
 METHODS: dict[str, Method] = {
-    "maml": Method("MAML", "initialisation", 2, "1 + 3 s", "Finn, Abbeel and Levine (2017)"),
-    "fomaml": Method("FOMAML", "initialisation", 1, "1 + s", "Finn, Abbeel and Levine (2017)"),
+    "maml": Method("MAML", "initialisation", 2, "1 + 3 s", "Finn, Abbeel and Levine (2017)", MAMLInnerLoop),
+    "fomaml": Method("FOMAML", "initialisation", 1, "1 + s", "Finn, Abbeel and Levine (2017)", MAMLInnerLoop),
     "reptile": Method(
         "Reptile",
         "initialisation",
         1,
         "s",
         "Nichol, Achiam and Schulman (2018)",
+        ReptileInnerLoop,
         recipe={
             "train_shots": 10,
             "queries": 1,
@@ -82,22 +178,40 @@ METHODS: dict[str, Method] = {
         2,
         "2 + s + 2 cg_steps",
         "Rajeswaran, Finn, Kakade and Levine (2019)",
+        ImplicitInnerLoop,
         recipe={"inner_lr": 0.1, "inner_steps": 16},
     ),
     "anil": Method("ANIL", "initialisation", 2, "1 + 3 s", "Raghu et al. (2020)"),
     "boil": Method("BOIL", "initialisation", 2, "1 + 3 s", "Oh et al. (2021)"),
     "low_rank": Method(
-        "MAML", "initialisation", 2, "1 + 3 s", "Hu et al. (2022)", {"adapt": "low_rank"}, {"model": "transformer"}
+        "MAML",
+        "initialisation",
+        2,
+        "1 + 3 s",
+        "Hu et al. (2022)",
+        arguments={"adapt": "low_rank"},
+        recipe={"model": "transformer"},
+        wraps="with_low_rank",
     ),
-    "cavia": Method("CAVIA", "initialisation", 2, "1 + 3 s", "Zintgraf et al. (2019)"),
-    "meta_sgd": Method("MAML", "update rule", 2, "1 + 3 s", "Li et al. (2017)", recipe={"inner_rule": "meta_sgd"}),
+    "cavia": Method(
+        "CAVIA",
+        "initialisation",
+        2,
+        "1 + 3 s",
+        "Zintgraf et al. (2019)",
+        ContextInnerLoop,
+        needs="vectors",
+        inputs="context",
+    ),
+    "meta_sgd": Method("MAML", "update rule", 2, "1 + 3 s", "Li et al. (2017)", RuleInnerLoop, rule="meta_sgd"),
     "layer_step_rates": Method(
         "MAML",
         "update rule",
         2,
         "1 + 3 s",
         "Antoniou, Edwards and Storkey (2019)",
-        recipe={"inner_rule": "layer_step_rates"},
+        RuleInnerLoop,
+        rule="layer_step_rates",
     ),
     "maml_plus_plus": Method(
         "MAMLPlusPlus",
@@ -105,10 +219,12 @@ METHODS: dict[str, Method] = {
         2,
         "up to 4 s",
         "Antoniou, Edwards and Storkey (2019)",
-        recipe={"inner_rule": "layer_step_rates", "inner_lr": 0.1, "inner_steps": 5},
+        InnerLoop,
+        rule="layer_step_rates",
+        recipe={"inner_lr": 0.1, "inner_steps": 5},
     ),
     "meta_curvature": Method(
-        "MAML", "update rule", 2, "1 + 3 s", "Park and Oliva (2019)", recipe={"inner_rule": "meta_curvature"}
+        "MAML", "update rule", 2, "1 + 3 s", "Park and Oliva (2019)", RuleInnerLoop, rule="meta_curvature"
     ),
     "learned_optimizer": Method(
         "LearningToOptimize",
@@ -116,7 +232,9 @@ METHODS: dict[str, Method] = {
         1,
         "2 s",
         "Andrychowicz et al. (2016)",
-        recipe={"inner_rule": "learned_optimizer", "inner_lr": 0.01, "inner_steps": 20},
+        InnerLoop,
+        rule="learned_optimizer",
+        recipe={"inner_lr": 0.01, "inner_steps": 20},
     ),
     "structure_search": Method(
         "StructureSearch",
@@ -125,7 +243,8 @@ METHODS: dict[str, Method] = {
         "1 + 3 s",
         "Lian et al. (2020)",
         recipe={"model": "searchable", "width": 16},
-        needs_classes=True,
+        needs="classes",
+        tasks="HeldOutTasks",
     ),
     "t_nas": Method(
         "StructureSearch",
@@ -133,28 +252,13 @@ METHODS: dict[str, Method] = {
         1,
         "1 + s",
         "Lian et al. (2020)",
-        {"adapt_structure": True, "order": 1},
-        {"model": "searchable", "width": 16, "inner_lr": 0.1, "inner_steps": 5},
-        needs_classes=True,
+        arguments={"adapt_structure": True, "order": 1},
+        recipe={"model": "searchable", "width": 16, "inner_lr": 0.1, "inner_steps": 5},
+        needs="classes",
+        tasks="HeldOutTasks",
     ),
-    "proto_net": Method(
-        "ProtoNet",
-        "metric",
-        1,
-        "2",
-        "Snell, Swersky and Zemel (2017)",
-        recipe={"inner_steps": 0, "test_inner_steps": 0},
-        needs_classes=True,
-    ),
-    "matching_net": Method(
-        "MatchingNet",
-        "metric",
-        1,
-        "2",
-        "Vinyals et al. (2016)",
-        recipe={"inner_steps": 0, "test_inner_steps": 0},
-        needs_classes=True,
-    ),
+    "proto_net": Method("ProtoNet", "metric", 1, "2", "Snell, Swersky and Zemel (2017)", NoInnerLoop, needs="classes"),
+    "matching_net": Method("MatchingNet", "metric", 1, "2", "Vinyals et al. (2016)", NoInnerLoop, needs="classes"),
     "proto_maml": Method(
         "ProtoMAML",
         "initialisation",
@@ -162,7 +266,7 @@ METHODS: dict[str, Method] = {
         "2 + 3 s",
         "Triantafillou et al. (2020)",
         recipe={"inner_lr": 0.01},
-        needs_classes=True,
+        needs="classes",
     ),
     "unicorn_maml": Method(
         "UnicornMAML",
@@ -171,7 +275,7 @@ METHODS: dict[str, Method] = {
         "1 + 3 s",
         "Ye and Chao (2022)",
         recipe={"inner_steps": 2},
-        needs_classes=True,
+        needs="classes",
     ),
     "pretraining": Method(
         "Pretraining",
@@ -187,7 +291,25 @@ METHODS: dict[str, Method] = {
         1,
         "1",
         "Chen et al. (2019)",
-        recipe={"inner_lr": 0.1, "inner_steps": 20, "meta_batch": 1, "queries": 25, "meta_lr": 1e-3},
-        needs_classes=True,
+        recipe={
+            "inner_lr": 0.1,
+            "inner_steps": 20,
+            "meta_batch": 1,
+            "train_ways": 25,
+            "queries": 5,
+            "meta_lr": 1e-3,
+        },
+        needs="classes",
+        tasks="SupervisedTasks",
     ),
 }
+
+
+def register_method(name: str, method: Method) -> None:
+    """Lets the command line know a method by its name, in the place of one that was called so before.
+
+    >>> register_method("maml_of_three", Method("MAML", "initialisation", 2, "10", "", recipe={"inner_steps": 3}))
+    >>> str(METHODS.pop("maml_of_three"))
+    'hs.MAML(model)'
+    """
+    METHODS[name] = method

@@ -47,7 +47,7 @@ class RunFolder:
 
     Args:
         path: the folder.
-        config: everything that was set, as JSON values.
+        config: everything that was set, as JSON values; ``None`` opens the run that is there.
 
     Raises:
         BadInputError: the folder holds a run of another configuration, or something that is not a run.
@@ -61,11 +61,11 @@ class RunFolder:
     Checkpoint(meta_step=10, meta_params={'w': tensor([1.5000])}, state={'seconds': 2.0})
     """
 
-    def __init__(self, path: str | Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, config: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
-        self.config = json.loads(json.dumps(config))
+        self.config = read_config(self.path) if config is None else json.loads(json.dumps(config))
         if (self.path / "config.json").exists():
-            _check_same(self.path, read_config(self.path), self.config)
+            check_same(self.path, read_config(self.path), self.config)
         elif self.path.exists() and (not self.path.is_dir() or _foreign(self.path)):
             raise BadInputError(f"{self.path} exists and is not a run folder; choose another --out or empty it.")
         else:
@@ -209,7 +209,12 @@ def check_fits(found: Params, expected: Mapping[str, Tensor], source: Path) -> N
             )
 
 
-def _check_same(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def check_same(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Checks that the run in ``path`` has the wanted configuration, wherever it is worked on.
+
+    Raises:
+        BadInputError: it has another one; the sentence names what differs.
+    """
     names = [name for name in {**found, **wanted} if name not in PLACES and found.get(name) != wanted.get(name)]
     if names:
         differences = ", ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} now" for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
@@ -87,16 +88,39 @@ class ClassificationTasks:
             )
         if rotations != "none" and height != width:
             raise BadInputError(f"images of {height}x{width} cannot be turned by 90 degrees; use rotations='none'.")
-        self.images = quarter_turns(classes.images) if rotations != "none" else classes.images[None]
         self.class_count = count * (4 if rotations == "classes" else 1)
         if ways > self.class_count:
             raise BadInputError(f"{self.class_count} classes cannot give {ways} ways; ask for fewer ways.")
-        self.ways, self.shots, self.queries, self.rotations = ways, shots, queries, rotations
+        self.classes, self.ways, self.shots, self.queries, self.rotations = classes, ways, shots, queries, rotations
+
+    def of(self, classes: ImageClasses) -> ClassificationTasks:
+        """Such tasks of other classes.
+
+        Raises:
+            BadInputError: there are fewer of them than ways, or they have too few examples.
+        """
+        return ClassificationTasks(
+            classes, ways=self.ways, shots=self.shots, queries=self.queries, rotations=self.rotations
+        )
+
+    def to(self, device: torch.device) -> ClassificationTasks:
+        """The same tasks, drawn on ``device``."""
+        return self.of(self.classes._replace(images=self.classes.images.to(device)))
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The images as they are and, if they are turned, so: ``[turn, class, example, channel, height, width]``."""
+        return quarter_turns(self.classes.images) if self.rotations != "none" else self.classes.images[None]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers *f* predicts for an example: a score for each of the task's classes."""
+        return self.ways
 
     @property
     def device(self) -> torch.device:
         """Where the images are."""
-        return self.images.device
+        return self.classes.images.device
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` tasks, ``[task, ways * shots, ...]`` and ``[task, ways * queries, ...]``."""

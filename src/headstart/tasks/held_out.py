@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 
 from headstart.episodes import Episodes
-from headstart.tasks.distribution import TaskDistribution, where_drawn
+from headstart.tasks.classification import ClassificationTasks
+from headstart.tasks.distribution import TaskDistribution, outputs_of, where_drawn
 
 
 class HeldOutTasks(NamedTuple):
@@ -25,6 +26,21 @@ class HeldOutTasks(NamedTuple):
 
     weights: TaskDistribution
     structure: TaskDistribution
+
+    @classmethod
+    def of(cls, tasks: ClassificationTasks) -> HeldOutTasks:
+        """Tasks of every other class, and of the others.
+
+        Raises:
+            BadInputError: half of the classes are fewer than ways.
+        """
+        names = tasks.classes.names
+        return cls(*(tasks.of(tasks.classes.choose(names[first::2])) for first in (0, 1)))
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers *f* predicts for an example."""
+        return outputs_of(self.weights)
 
     @property
     def device(self) -> torch.device:

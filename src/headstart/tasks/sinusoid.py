@@ -33,6 +33,11 @@ class SinusoidTasks:
         self.shots = shots
         self.queries = queries
 
+    @property
+    def outputs(self) -> int:
+        """What *f* predicts for an example: one number."""
+        return 1
+
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` tasks, inputs and targets ``[task, example, 1]``."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 
 from headstart.datasets.image_classes import ImageClasses
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
-from headstart.tasks.classification import quarter_turns, to_inputs
+from headstart.tasks.classification import ClassificationTasks, quarter_turns, to_inputs
 
 
 class SupervisedTasks:
@@ -41,8 +41,28 @@ class SupervisedTasks:
                 raise BadInputError("images that are not square cannot be turned by 90 degrees; use rotations='none'.")
             images = quarter_turns(images).flatten(0, 1)
         self.images = images
-        self.class_count = len(images)
         self.examples = examples
+
+    @classmethod
+    def of(cls, tasks: ClassificationTasks) -> Self:
+        """Batches as large as the query set of ``tasks``, of the same classes.
+
+        Raises:
+            BadInputError: the classes of the tasks are turned at random, which a classifier has no tasks for.
+        """
+        if tasks.rotations == "tasks":
+            raise BadInputError("a classifier has no tasks in training to turn; use rotations 'classes' or 'none'.")
+        return cls(tasks.classes, examples=tasks.ways * tasks.queries, rotations=tasks.rotations)
+
+    @property
+    def outputs(self) -> int:
+        """What *f* predicts for an example: a score for each of all classes."""
+        return self.class_count
+
+    @property
+    def class_count(self) -> int:
+        """How many classes there are, turned ones among them."""
+        return len(self.images)
 
     @property
     def device(self) -> torch.device:

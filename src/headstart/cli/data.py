@@ -1,0 +1,68 @@
+"""``headstart data``: prepare a data set, or look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headstart.cli.imports import Imports
+from headstart.errors import BadInputError
+from headstart.problems.registry import PROBLEMS
+from headstart.problems.settings import check_values
+
+if TYPE_CHECKING:
+    from headstart.datasets.image_classes import ImageClasses
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Find or download a data set, verify it and cache it."""
+
+    problem: Any
+    imports: Imports = ()
+    """Module that registers a problem of yours; may be given again."""
+
+    def run_command(self, argv: list[str]) -> int:
+        """Loads the images, which does all of that."""
+        classes = images_of(self.problem)
+        count, examples = classes.images.shape[:2]
+        print(f"{self.problem.problem}: {count:,} classes of {examples} examples, verified and ready")
+        return 0
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Draw a contact sheet of a data set, one class a row."""
+
+    problem: Any
+    classes: int = 20
+    """Rows of the contact sheet."""
+    seed: int = 0
+    """Which classes it shows."""
+    out: Path = Path("sheet.png")
+    """The contact sheet."""
+    imports: Imports = ()
+    """Module that registers a problem of yours; may be given again."""
+
+    def run_command(self, argv: list[str]) -> int:
+        """Writes the picture."""
+        from headstart.datasets.sheet import write_sheet
+
+        write_sheet(images_of(self.problem), self.out, rows=self.classes, seed=self.seed)
+        print(f"contact sheet in {self.out}")
+        return 0
+
+
+def images_of(settings: Any) -> ImageClasses:
+    """All images of a problem.
+
+    Raises:
+        BadInputError: it has none, or cannot be used.
+    """
+    check_values(settings)
+    problem = PROBLEMS[settings.problem]
+    if "images" not in problem.has:
+        raise BadInputError(f"--problem {settings.problem} has no images to show; choose another one.")
+    classes: ImageClasses = problem.load(settings)  # type: ignore[attr-defined]
+    return classes

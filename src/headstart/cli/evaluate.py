@@ -1,0 +1,132 @@
+"""``headstart evaluate``: a trained run on test tasks, of its own problem or of another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from headstart.cli.imports import Imports
+from headstart.cli.output import report
+from headstart.cli.workers import in_processes
+from headstart.errors import BadInputError, RunStoppedError
+from headstart.experiments.settings import Settings, choices_of, default_settings
+
+if TYPE_CHECKING:
+    from headstart.experiments.experiment import Experiment
+
+LABELS = {
+    "problem": "{}",
+    "split": "{}",
+    "shots": "{}shots",
+    "test_queries": "{}queries",
+    "test_tasks": "{}tasks",
+    "test_inner_steps": "{}steps",
+}
+"""What can be changed of a run's settings, and how the name of the result says so."""
+PLACES = ("data_root", "device", "workers")
+"""What can be changed of where it is worked on."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a trained run on test tasks: of its own problem, or of another one."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder."""
+    problem: Annotated[str | None, choices_of("problem")] = None
+    """Problem of the test tasks; the run's own if None."""
+    data_root: Path | None = None
+    """Folder of the Omniglot zips, if not where it was."""
+    device: str | None = None
+    """Where: cpu, cuda or auto, if not where it was."""
+    workers: int | None = None
+    """Processes that share the tasks; as in training if None."""
+    split: str | None = None
+    """Split that the test classes come from: random, lake or a JSON file; the run's own if None."""
+    shots: int | None = None
+    """Support examples per class; as trained if None."""
+    test_queries: int | None = None
+    """Query examples per class; as trained if None."""
+    test_tasks: int | None = None
+    """Number of test tasks; as trained if None."""
+    test_inner_steps: int | None = None
+    """Inner updates; as trained if None."""
+    test_seed: int = 0
+    """Of the test tasks; the same seed draws the same tasks."""
+    inductive: bool = False
+    """Predict each query example in a batch of the support set and itself, not together with the other queries."""
+    imports: Imports = ()
+    """Module that registers a problem or a method of yours; may be given again."""
+
+    def run_command(self, argv: list[str]) -> int:
+        """Evaluates, in this process or in several."""
+        from headstart.experiments.experiment import Experiment
+
+        return in_processes(
+            resolve=lambda: Experiment(self.settings()),
+            work=self.evaluate,
+            workers=lambda experiment: experiment.settings.engine.workers or 1,
+            tasks=lambda experiment: experiment.settings.run.test_tasks,
+            start=lambda _, workers: start_evaluation(argv, workers),
+        )
+
+    def settings(self) -> Settings:
+        """What the run was trained with, but for what this evaluation changes.
+
+        Raises:
+            BadInputError: it is no run, or cannot be evaluated like this.
+        """
+        from headstart.experiments.run import settings_of_run
+
+        trained = settings_of_run(self.run)
+        settings = on_problem(trained, self.problem) if self.problem else trained
+        given = {name: getattr(self, name) for name in (*LABELS, *PLACES) if name != "problem"}
+        changed = {name: value for name, value in given.items() if value is not None}
+        evaluated = settings.replace(train_shots=trained.task.shots_in_training, **changed)
+        if evaluated.names() == trained.names():
+            evaluated.chosen_problem.check_unseen(trained.problem, evaluated.problem)
+        return evaluated
+
+    def evaluate(self, experiment: Experiment) -> int:
+        """Evaluates the run, and keeps the result beside it, named by what was changed."""
+        from headstart.experiments.run import read_run, settings_of_run, trained_learner
+
+        run = read_run(self.run)
+        learner = trained_learner(experiment, run)
+        result = experiment.test(learner, seed=self.test_seed, transductive=not self.inductive)
+        trained, evaluated = settings_of_run(self.run).record(), experiment.settings.record()
+        changed = {name: value for name, value in evaluated.items() if value != trained.get(name) and name in LABELS}
+        labels = [LABELS[name].format(Path(str(changed[name])).stem) for name in LABELS if name in changed]
+        labels += ["inductive"] * self.inductive + [f"seed{self.test_seed}"] * (self.test_seed != 0)
+        if run:
+            report(result, run.write_json("-".join(["test", *labels]) + ".json", {**result.record(), **changed}))
+        return 0
+
+
+def on_problem(trained: Settings, name: str) -> Settings:
+    """The settings of a run with another problem for its test tasks.
+
+    Raises:
+        BadInputError: the run was trained on tasks of another kind.
+    """
+    other = default_settings(name, trained.method.method)
+    if type(other.task) is not type(trained.task):
+        raise BadInputError(
+            f"a run that was trained on {trained.problem.problem} cannot be evaluated on {name}, whose tasks are of "
+            "another kind; name another --problem."
+        )
+    settings = other.chosen_problem.settings_like(trained.problem)
+    return trained.with_problem(name, settings)
+
+
+def start_evaluation(argv: list[str], workers: int) -> int:
+    """Runs the command in several processes."""
+    from headstart.distributed.launch import launch
+
+    try:
+        return launch(argv, workers)
+    except RunStoppedError as error:
+        raise RunStoppedError(f"{error}; evaluate the run again") from error

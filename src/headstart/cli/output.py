@@ -1,0 +1,37 @@
+"""What commands print: all of it is rank 0's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.system.process import speaks
+
+if TYPE_CHECKING:
+    from headstart.evaluation.evaluate import Evaluation
+
+SHOWN = (0, 1, 2, 3, 5, 10, 20, 50, 100)
+"""Numbers of inner steps after which a result is printed, besides the last."""
+
+
+def tell(message: str) -> None:
+    """One line on stdout."""
+    if speaks():
+        print(message)
+
+
+def report(result: Evaluation, path: Path) -> None:
+    """Prints what was reached, and where it is kept."""
+    tell(f"test {result}")
+    for step in sorted({*(step for step in SHOWN if step < result.inner_steps), result.inner_steps}):
+        tell(f"    after {step:3d} inner steps: {result.by_inner_step[step]:.4f}")
+    tell(f"kept in {path}")
+
+
+def complain(message: str, code: int) -> int:
+    """One line on stderr, and the exit code that goes with it; ranks other than 0 just end."""
+    if not speaks():
+        return 0
+    print(f"headstart: {' '.join(message.split())}", file=sys.stderr)
+    return code

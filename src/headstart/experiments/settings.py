@@ -1,0 +1,290 @@
+"""Everything that a run can be set to: the flags of ``headstart train`` and the content of ``config.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from headstart.errors import BadInputError
+from headstart.experiments.methods import METHODS, Method
+from headstart.experiments.models import MODELS
+from headstart.problems.problem import Problem
+from headstart.problems.registry import PROBLEMS
+from headstart.problems.settings import (
+    Count,
+    Natural,
+    Rate,
+    Several,
+    as_record,
+    check_values,
+    flag,
+    from_record,
+)
+
+CHOICES: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
+    "problem": (PROBLEMS, "What is learned on: a data set, or tasks that are drawn.", ("--data",)),
+    "model": (MODELS, "Architecture of f.", ()),
+    "method": (METHODS, "What is learned, and how; `headstart methods` lists them.", ()),
+}
+"""What is chosen by name: from which table, in what words, and what its flag was called before."""
+
+
+@dataclass(frozen=True)
+class OuterLoop:
+    """How the meta-parameters are updated and chosen."""
+
+    meta_steps: Count = 1500
+    """Outer updates."""
+    meta_batch: Count = 8
+    """Tasks per outer update."""
+    meta_lr: Rate = 3e-3
+    """Outer learning rate."""
+    optimizer: str = "Adam"
+    """Any optimizer of torch.optim, by its class name."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """Outer learning rate over the run: as it is, or annealed to zero."""
+    validation_every: Count = 500
+    """Meta-steps between validations; the best validated meta-parameters are the ones that are tested."""
+    validation_tasks: Several = 200
+    """Fixed tasks per validation."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How and where it is computed: chosen by itself, and with the same result."""
+
+    execution: Literal["auto", "loop", "vmap", "chunks"] = "auto"
+    """How the meta-gradient goes over the tasks: one by one, all at once, or in chunks."""
+    chunk_size: Count | None = None
+    """Tasks per chunk, with --execution chunks; chosen by itself if None."""
+    compile: Literal["auto", "yes", "no", "whole", "updates"] = "auto"
+    """Whether to compile the meta-gradient, which takes a minute once; auto does if the run is long enough. In one
+    piece (whole) or inner update by inner update (updates); yes chooses between the two."""
+    recompute: Literal["auto", "yes", "no"] = "auto"
+    """Whether inner loops are computed anew for their derivative instead of kept; auto does if --memory is short."""
+    memory: Rate | None = None
+    """GiB that each process may hold; half of the machine's, divided by the processes, if None."""
+    device: str = "auto"
+    """Where: cpu, cuda, or auto for cuda where there is one."""
+    workers: Count | None = None
+    """Processes that share the tasks of a meta-step; chosen by itself if None."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is drawn, tested and kept."""
+
+    seed: Natural = 0
+    """Of the initial weights and the tasks. The split and the test tasks are those of seed 0, always."""
+    test_tasks: Several = 1000
+    """Fixed tasks of the final test."""
+    checkpoint_every: Count = 100
+    """Meta-steps between checkpoints."""
+    out: Path | None = None
+    """Run folder; a new one under runs/ if None. A folder with a run of the same settings is gone on with."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run can be set to, in groups. What is chosen by name brings the settings that belong to it."""
+
+    problem: Any
+    task: Any
+    model: Any
+    method: Any
+    outer_loop: OuterLoop
+    engine: Engine
+    run: Run
+
+    def groups(self) -> Iterator[tuple[str, Any]]:
+        """The groups of settings by their names."""
+        return ((field.name, getattr(self, field.name)) for field in dataclasses.fields(Settings))
+
+    def record(self) -> dict[str, Any]:
+        """The content of ``config.json``: one entry per flag."""
+        return {name: value for _, group in self.groups() for name, value in as_record(group).items()}
+
+    def replace(self, **values: Any) -> Settings:
+        """The same settings but for some, by their names.
+
+        Raises:
+            BadInputError: a name belongs to no setting of this problem, model and method.
+
+        >>> default_settings("omniglot", "reptile").replace(ways=20).task.ways
+        20
+        """
+        groups = {}
+        for name, group in self.groups():
+            own = {field.name for field in dataclasses.fields(group)} & values.keys()
+            groups[name] = dataclasses.replace(group, **{key: values[key] for key in own})
+        for name in values.keys() - self.record().keys():
+            raise BadInputError(misplaced(name, self.names()) or f"{flag(name)} is no setting of a run.")
+        return Settings(**groups)
+
+    def with_problem(self, name: str, settings: Any) -> Settings:
+        """The same settings for another problem."""
+        own = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+        return dataclasses.replace(self, problem=chosen("problem", name)(**own))
+
+    def names(self) -> dict[str, str]:
+        """What was chosen: the names of the problem, the model and the method."""
+        return {choice: getattr(getattr(self, choice), choice) for choice in CHOICES}
+
+    @property
+    def chosen_problem(self) -> Problem:
+        """The problem itself."""
+        return PROBLEMS[self.problem.problem]
+
+    @property
+    def chosen_method(self) -> Method:
+        """The row of the method."""
+        return METHODS[self.method.method]
+
+
+def chosen(choice: str, name: str) -> type:
+    """The settings of what is called ``name`` in the table of ``choice``, and before them the choice itself."""
+    table, words, aliases = CHOICES[choice]
+    return _with_choice(choice, name, tuple(table), table[name].settings, words, aliases)
+
+
+@cache
+def _with_choice(
+    choice: str, name: str, names: tuple[str, ...], settings: type, words: str, aliases: tuple[str, ...]
+) -> type:
+    described = Annotated[Literal[names], tyro.conf.arg(help=words, aliases=aliases)]  # type: ignore[valid-type]
+    first = dataclasses.make_dataclass("Choice", [(choice, described, name)], frozen=True)
+    return dataclasses.make_dataclass(settings.__name__, [], bases=(settings, first), frozen=True)
+
+
+def choices_of(choice: str) -> Any:
+    """What tells the command line which names a flag can have: those of a table as it is when flags are read."""
+    table, _, aliases = CHOICES[choice]
+    return tyro.conf.arg(constructor_factory=lambda: Literal[tuple(table)] | None, aliases=aliases)  # type: ignore[arg-type, return-value]
+
+
+def kinds(problem: str, model: str, method: str) -> dict[str, type]:
+    """The class of each group of settings.
+
+    Raises:
+        BadInputError: a name is not in its table.
+    """
+    for choice, name in zip(CHOICES, (problem, model, method), strict=True):
+        if name not in CHOICES[choice][0]:
+            known = ", ".join(CHOICES[choice][0])
+            raise BadInputError(
+                f"--{choice} {name!r} is unknown; choose one of {known}, or --import the module that registers it."
+            )
+    return {
+        "problem": chosen("problem", problem),
+        "task": PROBLEMS[problem].task,
+        "model": chosen("model", model),
+        "method": chosen("method", method),
+        "outer_loop": OuterLoop,
+        "engine": Engine,
+        "run": Run,
+    }
+
+
+def default_settings(problem: str = "glyphs", method: str = "maml", model: str | None = None) -> Settings:
+    """The settings of a problem and a method: their recipes, shortened to minutes on two cores.
+
+    Raises:
+        BadInputError: a name is unknown.
+
+    >>> default_settings("omniglot", "reptile").method.inner_rule
+    'adam'
+    """
+    kinds(problem, "conv4", method)
+    of_problem = PROBLEMS[problem]
+    recipe = {**METHODS[method].recipe, **of_problem.recipe, **of_problem.recipes.get(method, {})}
+    model = model or recipe.get("model", "conv4")
+    groups = {name: kind() for name, kind in kinds(problem, model, method).items()}
+    fields = {field.name for group in groups.values() for field in dataclasses.fields(group)}
+    return Settings(**groups).replace(**{key: value for key, value in recipe.items() if key in fields - {"model"}})
+
+
+def settings_from_record(record: dict[str, Any]) -> Settings:
+    """The settings that ``settings.record()`` came from.
+
+    Raises:
+        BadInputError: the record lacks an entry, or has one that this version does not know, or that has none of its
+            values.
+
+    >>> settings = default_settings("sinusoid", "cavia")
+    >>> settings_from_record(settings.record()) == settings
+    True
+    """
+    if not {"meta_steps", "method"} <= record.keys():
+        raise BadInputError(
+            "config.json holds other settings than those of headstart train: this run was made in Python, which can go "
+            "on with it and evaluate it (hs.train(..., run=hs.RunFolder(path, config)))."
+        )
+    record = upgraded(record) if "data" in record else record
+    groups = kinds(*(str(record.get(choice)) for choice in CHOICES))
+    names = {field.name for kind in groups.values() for field in dataclasses.fields(kind)}
+    if names != record.keys():
+        name = sorted(names ^ record.keys())[0]
+        raise BadInputError(f"config.json is not of this version of headstart: {name!r} is in only one of the two.")
+    settings = Settings(**{name: from_record(kind, record) for name, kind in groups.items()})
+    check(settings)
+    return settings
+
+
+def upgraded(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run of version 0.1.0, which had one flat table of settings for all problems and methods.
+
+    Raises:
+        BadInputError: it was trained with what there is no more.
+    """
+    if record.get("precision", "float32") != "float32":
+        raise BadInputError(
+            f"this run was trained with --precision {record['precision']}, which there is no more; train it anew."
+        )
+    old = {"problem": record["data"], "adapt": "all", "train_ways": None, **record}
+    if METHODS[str(old["method"])].tasks == "SupervisedTasks":  # whose batches are of ways times queries
+        old |= {"train_ways": old["queries"], "queries": old["ways"]}
+    groups = kinds(*(str(old.get(choice)) for choice in CHOICES))
+    names = {field.name for kind in groups.values() for field in dataclasses.fields(kind)}
+    return {name: value for name, value in old.items() if name in names}
+
+
+def check(settings: Settings) -> None:
+    """Refuses, before any work is done, what cannot be worked with.
+
+    Raises:
+        BadInputError: a setting has none of its values, or two contradict each other.
+    """
+    for _, group in settings.groups():
+        check_values(group)
+    problem, names = settings.chosen_problem, settings.names()
+    for choice, row in (("model", MODELS[names["model"]]), ("method", settings.chosen_method)):
+        if row.needs and row.needs not in problem.has:
+            fitting = " or ".join(sorted(problem.has))
+            raise BadInputError(
+                f"--{choice} {names[choice]} needs {row.needs}, and --problem {names['problem']} has {fitting}; "
+                f"choose another {choice} or problem."
+            )
+
+
+def misplaced(name: str, names: Mapping[str, str]) -> str:
+    """One sentence on a setting that belongs to something else than what was chosen; empty if it belongs to nothing.
+
+    >>> misplaced("damping", default_settings().names())
+    '--damping goes with --method implicit_maml, not maml.'
+    """
+    tables = {
+        **{choice: {other: row.settings for other, row in table.items()} for choice, (table, _, _) in CHOICES.items()},
+        "problem of": {other: row.task for other, row in PROBLEMS.items()},
+    }
+    for kind, settings in tables.items():
+        choice = kind.split()[0]
+        owners = [other for other, own in settings.items() if name in {field.name for field in dataclasses.fields(own)}]
+        if owners:
+            return f"{flag(name)} goes with --{choice} {' or '.join(owners)}, not {names[choice]}."
+    return ""

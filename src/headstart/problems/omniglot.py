@@ -1,0 +1,40 @@
+"""Omniglot: 1,623 handwritten characters of 50 alphabets, the benchmark of the field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import headstart as hs
+from headstart.datasets.omniglot_alphabets import CLASS_NAMES
+from headstart.problems.images import ImageProblem, ImageSettings
+
+
+@dataclass(frozen=True)
+class OmniglotSettings(ImageSettings):
+    """Flags of the problem of Omniglot."""
+
+    split: str = "random"
+    """Split into training, validation and test classes: random, lake (by alphabet), or a JSON file."""
+    data_root: Path | None = None
+    """Folder of the zips or of their content; otherwise $HEADSTART_DATA, the cache, or a download."""
+    resize: Literal["nearest", "area"] = "nearest"
+    """How the drawings get to their size: nearest pixel in 1 bit, or area-averaged grey."""
+
+
+class Omniglot(ImageProblem):
+    """Tasks of Omniglot's characters."""
+
+    settings: ClassVar[type] = OmniglotSettings
+    recipe: ClassVar[dict[str, Any]] = {"meta_steps": 5000, "validation_every": 2500}
+
+    def split(self, settings: OmniglotSettings) -> hs.Split:
+        """1,100, 100 and 423 random characters; those of the two archives; or what a file names."""
+        if settings.split == "random":
+            return hs.random_split(CLASS_NAMES)
+        return hs.lake_split(CLASS_NAMES) if settings.split == "lake" else hs.read_split(settings.split)
+
+    def load(self, settings: OmniglotSettings) -> hs.ImageClasses:
+        """All characters, verified."""
+        return hs.load_omniglot(settings.data_root, size=settings.image_size, resize=settings.resize)
