@@ -14,6 +14,8 @@ import pytest
 from headstart.datasets.image_classes import ImageClasses
 from headstart.datasets.omniglot import load_omniglot
 
+collect_ignore = ["cli/extension.py"]  # which registers what it holds as soon as it is imported
+
 
 @pytest.fixture(autouse=True, scope="session")
 def no_user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

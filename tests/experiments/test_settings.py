@@ -11,7 +11,8 @@ import pytest
 from headstart.errors import BadInputError
 from headstart.experiments.methods import METHODS
 from headstart.experiments.models import MODELS
-from headstart.experiments.settings import Settings, check, default_settings, settings_from_record
+from headstart.experiments.records import settings_from_record
+from headstart.experiments.settings import Settings, check, default_settings
 from headstart.problems.registry import PROBLEMS
 
 COMBINATIONS = [

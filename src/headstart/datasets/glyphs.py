@@ -1,8 +1,7 @@
 """Glyphs: characters that the project draws itself, each a random pen program that a shaky hand draws again and again.
 
-A class is a program: the steps of the pen in each stroke, and the points at which strokes meet. An example is one
-performance of it by a hand that turns, stretches and misplaces the steps. Ink is on every pixel whose centre the pen
-reaches. The page is the unit square, x to the right and y downwards.
+An example is one performance of a class's program by a hand that turns, stretches and misplaces the steps. Ink is on
+every pixel whose centre the pen reaches.
 """
 
 from __future__ import annotations
@@ -11,155 +10,26 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from headstart.datasets.glyph_programs import POINTS, STROKES, WHOLE, Dice, Program, box, write_programs
 from headstart.datasets.image_classes import ImageClasses
 from headstart.errors import BadInputError
 from headstart.randomness import derive_generator
 
-STROKES = 4  # at most, per character
-SEGMENTS = 7  # at most, per stroke
-POINTS = SEGMENTS + 3  # the first and the last one are not reached: they only guide the curve
 UPRIGHT = 0.8  # how much a step is drawn towards the nearest of the four directions
 BLOCK = 100  # classes that share one generator
 PEN = 5 / 105  # diameter of the pen: 5 of the 105 pixels of an Omniglot drawing
-WHOLE, EACH = (-3, -2), (-2,)  # the axes over which a whole character, or each of its strokes, has a box
 
 
-class _Program(NamedTuple):
-    """How to draw each character.
-
-    Shapes:
-        steps: ``[class, stroke, point, 2]``, from the point before to each point
-        corner: ``[class, stroke, point]``, 1 where the pen turns sharply, 0 where the curve is smooth
-        drawn: ``[class, stroke, segment]``, true where there is ink; segment s runs from point s + 1 to point s + 2
-        parent: ``[class, stroke]``, the earlier stroke that a stroke is placed by
-        joint: ``[class, stroke, 2]``, the point of the parent and the stroke's own point that meet
-        gap: ``[class, stroke, 2]``, from the one to the other, zero where the strokes touch
-        middle: ``[class, 2]``, of the character's box on the page
-    """
-
-    steps: Tensor
-    corner: Tensor
-    drawn: Tensor
-    parent: Tensor
-    joint: Tensor
-    gap: Tensor
-    middle: Tensor
-
-    def points(self) -> Tensor:
-        """Where the pen goes, ``[class, stroke, point, 2]``, up to a shift of the whole character."""
-        points = self.steps.cumsum(-2)
-        rows = torch.arange(len(points))
-        for stroke in range(1, STROKES):
-            of_parent, own = self.joint[:, stroke].unbind(-1)
-            meeting = points[rows, self.parent[:, stroke], of_parent] + self.gap[:, stroke]
-            points[:, stroke] += (meeting - points[rows, stroke, own])[:, None]
-        return points
-
-
-class _Dice:
-    """Random tensors ``[*lead, *shape]``, all of one generator."""
-
-    def __init__(self, generator: Generator, *lead: int) -> None:
-        self.generator, self.lead = generator, lead
-
-    def uniform(self, *shape: int) -> Tensor:
-        return torch.rand(*self.lead, *shape, generator=self.generator)
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(*self.lead, *shape, generator=self.generator)
-
-    def chance(self, probability: float, *shape: int) -> Tensor:
-        return self.uniform(*shape) < probability
-
-    def whole(self, count: int | Tensor, *shape: int) -> Tensor:
-        return (self.uniform(*shape) * count).long()
-
-    def sign(self, minus: float, *shape: int) -> Tensor:
-        return 1 - 2 * self.chance(minus, *shape).float()
-
-
-def _write_programs(dice: _Dice) -> _Program:
-    """Random characters of one to four strokes, some of them repeats, that touch one another or stand apart."""
-    steps, corner = _walk(dice)
-    strokes = 1 + (dice.uniform(1) > torch.tensor([0.10, 0.36, 0.70])).sum(-1)
-    plain = dice.chance(0.25, STROKES) & ((torch.arange(STROKES) > 0) | (strokes[:, None] > 1))
-    straight = dice.chance(0.7, STROKES) & plain
-    corner = torch.where(straight[..., None], 1.0, corner)
-    angular = corner.mean(-1) == 1
-    segments = 2 + dice.whole(SEGMENTS - 1, STROKES)
-    segments = torch.where(plain, 1, torch.where(angular, (segments + 1) // 2, segments))
-    for stroke in range(1, STROKES):
-        again = dice.chance(0.25)
-        steps[again, stroke] = (steps[:, stroke - 1] * dice.sign(0.3, 1, 2))[again]
-        corner[again, stroke] = corner[again, stroke - 1]
-        segments[again, stroke] = segments[again, stroke - 1]
-    drawn = torch.arange(SEGMENTS) < segments[..., None]
-    low, high = _box(steps.cumsum(-2), drawn, EACH)
-    size = torch.exp(0.2 * dice.normal(STROKES)) * segments**0.35
-    steps = steps * (size / (high - low).amax(-1))[..., None, None]
-    drawn = drawn & (torch.arange(STROKES) < strokes[:, None])[..., None]
-    middle = torch.tensor([0.49, 0.48]) + 0.02 * dice.normal(2)
-    return _fit_to_page(_Program(steps, corner, drawn, *_meet(segments, dice), middle), dice)
-
-
-def _walk(dice: _Dice) -> tuple[Tensor, Tensor]:
-    """Steps and corners of strokes that bend one way for a while, turn corners, and favour the compass directions."""
-    bend = dice.sign(0.5, STROKES, POINTS) * (0.5 + 0.8 * dice.uniform(STROKES, POINTS))
-    changes = dice.chance(0.2, STROKES, POINTS)
-    for point in range(1, POINTS):
-        bend[..., point] = torch.where(changes[..., point], bend[..., point], bend[..., point - 1])
-    bend = bend * dice.chance(0.75, STROKES, 1) + 0.15 * dice.normal(STROKES, POINTS)
-    angular = dice.chance(0.4, 1, 1) | dice.chance(0.2, STROKES, 1)
-    corner = dice.chance(0.08, STROKES, POINTS) | angular
-    sharp = dice.sign(0.5, STROKES, POINTS) * (math.pi / 2 + 0.5 * dice.normal(STROKES, POINTS))
-    turn = torch.where(corner, sharp, bend)
-    start = torch.where(dice.chance(0.8, STROKES, 1), dice.whole(4, STROKES, 1) / 4, dice.uniform(STROKES, 1))
-    heading = 2 * math.pi * start + 0.08 * dice.normal(STROKES, 1) + turn.cumsum(-1) - turn[..., :2].sum(-1)[..., None]
-    unit = math.pi / 4 * (1 + dice.chance(0.6, 1, 1).float())
-    compass = (heading / unit).round() * unit
-    heading = torch.where(angular & dice.chance(0.75, 1, 1), compass, heading)
-    length = torch.exp(0.35 * dice.normal(STROKES, POINTS)) * torch.where(corner, 1.5, 1.0)
-    return length[..., None] * torch.stack([heading.cos(), heading.sin()], -1), corner.float()
-
-
-def _meet(segments: Tensor, dice: _Dice) -> tuple[Tensor, Tensor, Tensor]:
-    """For each stroke an earlier one as ``parent``, the ``joint`` at any point or an end of either, and the ``gap``."""
-    parent = dice.whole(torch.arange(STROKES), STROKES)
-    last = torch.stack([segments.gather(1, parent), segments], -1)
-    end = dice.whole(2, STROKES, 2) * last
-    joint = 1 + torch.where(dice.chance(0.6, STROKES, 2), end, dice.whole(last + 1, STROKES, 2))
-    along = torch.where(dice.chance(0.3, STROKES, 1), 1.0, torch.eye(2)[dice.whole(2, STROKES)])  # any way, or one axis
-    gap = dice.normal(STROKES, 2) * along * dice.chance(0.25, STROKES, 1)
-    return parent, joint, gap
-
-
-def _fit_to_page(program: _Program, dice: _Dice) -> _Program:
-    """The program with the height and width of a written character; one axis grows at most twice the other."""
-    low, high = _box(program.points(), program.drawn, WHOLE)
-    wanted = (torch.tensor([0.53, 0.57]) + 0.12 * dice.normal(2)).clamp(0.2, 0.82)
-    scale = wanted / (high - low)
-    scale = torch.minimum(scale, 2 * scale.amin(-1, keepdim=True))
-    return program._replace(steps=program.steps * scale[:, None, None], gap=program.gap * scale[:, None])
-
-
-def _box(points: Tensor, drawn: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """The corners of the box around the points of every segment with ink."""
-    edge = torch.zeros_like(drawn[..., :1])
-    hidden = ~(torch.cat([edge, drawn, edge, edge], -1) | torch.cat([edge, edge, drawn, edge], -1))[..., None]
-    return points.masked_fill(hidden, math.inf).amin(axes), points.masked_fill(hidden, -math.inf).amax(axes)
-
-
-def _perform(program: _Program, dice: _Dice) -> Tensor:
+def perform(program: Program, dice: Dice) -> Tensor:
     """One drawing of each program by a shaky hand: points on the page, ``[drawing, stroke, point, 2]``.
 
     A more or less careless hand turns and stretches each stroke and each step, and sets strokes down a little off.
     """
-    low, high = _box(program.points(), program.drawn, WHOLE)
+    low, high = box(program.points(), program.drawn, WHOLE)
     careless = torch.exp(0.6 * dice.normal(1, 1) - 0.1)
     turn = careless * (0.04 * dice.normal(STROKES, 1) + 0.05 * dice.normal(STROKES, POINTS))
     stretch = torch.exp(careless * (0.10 * dice.normal(STROKES, 1) + 0.16 * dice.normal(STROKES, POINTS)))
@@ -173,14 +43,14 @@ def _perform(program: _Program, dice: _Dice) -> Tensor:
     return _set_down(points, (high - low).amax(-1, keepdim=True), program, dice)
 
 
-def _set_down(points: Tensor, side: Tensor, program: _Program, dice: _Dice) -> Tensor:
+def _set_down(points: Tensor, side: Tensor, program: Program, dice: Dice) -> Tensor:
     """The points under a random quadratic map near the identity, with about the wanted longer ``side`` and middle."""
-    low, high = _box(points, program.drawn, WHOLE)
+    low, high = box(points, program.drawn, WHOLE)
     x, y = (points - ((low + high) / 2)[:, None, None]).unbind(-1)
     spread = torch.tensor([[0.08, 0.05, 0.08, 0.05, 0.05], [0.025, 0.08, 0.05, 0.05, 0.08]])
     warp = torch.eye(2, 5) + spread * dice.normal(2, 5)
     points = torch.einsum("nspt,nct->nspc", torch.stack([x, y, x * x, x * y, y * y], -1), warp)
-    low, high = _box(points, program.drawn, WHOLE)
+    low, high = box(points, program.drawn, WHOLE)
     side = (side * torch.exp(0.11 * dice.normal(1))).clamp(max=0.94)
     scale = side / (high - low).amax(-1, keepdim=True)
     half = scale * (high - low) / 2
@@ -189,7 +59,7 @@ def _set_down(points: Tensor, side: Tensor, program: _Program, dice: _Dice) -> T
     return middle[:, None, None] + scale[:, None, None] * (points - ((low + high) / 2)[:, None, None])
 
 
-def _trace(points: Tensor, corner: Tensor, drawn: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def trace(points: Tensor, corner: Tensor, drawn: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Positions of the pen ``[position, 2]``, in pixels and a quarter of one apart, and the drawing of each.
 
     The curve through the points is a cubic Hermite spline whose tangent is ``(next - previous) / 2`` where it is
@@ -208,7 +78,7 @@ def _trace(points: Tensor, corner: Tensor, drawn: Tensor, size: int) -> tuple[Te
     return pen, drawing[which]
 
 
-def _ink(pen: Tensor, radius: Tensor, drawing: Tensor, drawings: int, size: int) -> Tensor:
+def ink(pen: Tensor, radius: Tensor, drawing: Tensor, drawings: int, size: int) -> Tensor:
     """Drawings ``[drawing, 1, size, size]``: 255 on the pixels whose centres are within ``radius`` of the pen."""
     reach = float(radius.max())
     pixel = torch.ceil(pen - reach - 0.5).long()[..., None] + torch.arange(int(2 * reach) + 1)
@@ -225,14 +95,14 @@ def _ink(pen: Tensor, radius: Tensor, drawing: Tensor, drawings: int, size: int)
 
 def _draw_block(seed: int, block: int, examples: int, size: int) -> Tensor:
     generator = derive_generator(seed, "glyphs", block)
-    program = _write_programs(_Dice(generator, BLOCK))
-    program = _Program(*(field.repeat_interleave(examples, 0) for field in program))
-    dice = _Dice(generator, BLOCK * examples)
-    points = _perform(program, dice)
+    program = write_programs(Dice(generator, BLOCK))
+    program = Program(*(field.repeat_interleave(examples, 0) for field in program))
+    dice = Dice(generator, BLOCK * examples)
+    points = perform(program, dice)
     corner = program.corner * dice.chance(0.85, STROKES, 1)
     radius = (PEN / 2 * size * torch.exp(0.04 * dice.normal())).clamp(min=math.sqrt(0.5))  # reaches a pixel's corner
-    pen, drawing = _trace(points, corner, program.drawn, size)
-    images = _ink(pen, radius[drawing], drawing, len(points), size)
+    pen, drawing = trace(points, corner, program.drawn, size)
+    images = ink(pen, radius[drawing], drawing, len(points), size)
     return images.view(BLOCK, examples, 1, size, size)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from headstart.distributed.processes import from_first, rank, together
 from headstart.experiments.experiment import Experiment
-from headstart.experiments.settings import Settings, settings_from_record
+from headstart.experiments.records import settings_from_record
+from headstart.experiments.settings import Settings
 from headstart.learners.base import Learner
 from headstart.runs.folder import RunFolder, check_fits, check_same, read_config
 

@@ -15,7 +15,7 @@ def register_problem(name: str, problem: Problem) -> None:
 
     >>> from headstart.problems.sinusoid import Sinusoid
     >>> register_problem("waves", Sinusoid())
-    >>> "waves" in PROBLEMS
-    True
+    >>> sorted(PROBLEMS.pop("waves").has)
+    ['vectors']
     """
     PROBLEMS[name] = problem

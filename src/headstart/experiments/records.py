@@ -1,0 +1,57 @@
+"""Settings from the record that a run folder holds, of this version or the one before."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from headstart.errors import BadInputError
+from headstart.experiments.methods import METHODS
+from headstart.experiments.settings import CHOICES, Settings, check, kinds
+from headstart.problems.settings import from_record
+
+
+def settings_from_record(record: dict[str, Any]) -> Settings:
+    """The settings that ``settings.record()`` came from.
+
+    Raises:
+        BadInputError: the record lacks an entry, or has one that this version does not know, or that has none of its
+            values.
+
+    >>> from headstart.experiments.settings import default_settings
+    >>> settings = default_settings("sinusoid", "cavia")
+    >>> settings_from_record(settings.record()) == settings
+    True
+    """
+    if not {"meta_steps", "method"} <= record.keys():
+        raise BadInputError(
+            "config.json holds other settings than those of headstart train: this run was made in Python, which can go "
+            "on with it and evaluate it (hs.train(..., run=hs.RunFolder(path, config)))."
+        )
+    record = upgraded(record) if "data" in record else record
+    groups = kinds(*(str(record.get(choice)) for choice in CHOICES))
+    names = {field.name for kind in groups.values() for field in dataclasses.fields(kind)}
+    if names != record.keys():
+        name = sorted(names ^ record.keys())[0]
+        raise BadInputError(f"config.json is not of this version of headstart: {name!r} is in only one of the two.")
+    settings = Settings(**{name: from_record(kind, record) for name, kind in groups.items()})
+    check(settings)
+    return settings
+
+
+def upgraded(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run of version 0.1.0, which had one flat table of settings for all problems and methods.
+
+    Raises:
+        BadInputError: it was trained with what there is no more.
+    """
+    if record.get("precision", "float32") != "float32":
+        raise BadInputError(
+            f"this run was trained with --precision {record['precision']}, which there is no more; train it anew."
+        )
+    old = {"problem": record["data"], "adapt": "all", "train_ways": None, **record}
+    if METHODS[str(old["method"])].tasks == "SupervisedTasks":  # whose batches are of ways times queries
+        old |= {"train_ways": old["queries"], "queries": old["ways"]}
+    groups = kinds(*(str(old.get(choice)) for choice in CHOICES))
+    names = {field.name for kind in groups.values() for field in dataclasses.fields(kind)}
+    return {name: value for name, value in old.items() if name in names}
