@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 
 import pytest
@@ -9,7 +11,14 @@ import torch
 from torch import nn
 
 import headstart as hs
+from headstart.learners import base
 from methods import LEARNERS, WithNativeBatchNorm, built, image_episodes, largest_difference
+
+
+def test_the_contract_of_a_learner_knows_no_model() -> None:
+    imports = (node for node in ast.walk(ast.parse(inspect.getsource(base))) if isinstance(node, ast.ImportFrom))
+    models = {node.module for node in imports if node.module and node.module.startswith("headstart.models")}
+    assert models == {"headstart.models.normalization"}
 
 
 def test_native_normalization_is_replaced_on_a_copy_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:

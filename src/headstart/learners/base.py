@@ -16,7 +16,6 @@ from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.inner_loop import mini_batch, unroll
 from headstart.models.normalization import with_exact_normalization
-from headstart.models.transformer import Attention
 from headstart.params import Params, mean, split
 from headstart.tasks.distribution import TaskDistribution
 from headstart.update_rules.base import UpdateRule
@@ -24,7 +23,6 @@ from headstart.update_rules.sgd import SGD
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metrics = dict[str, Tensor]
-ATTENTION = (nn.MultiheadAttention, Attention)
 logger = logging.getLogger(__name__)
 
 
@@ -48,7 +46,7 @@ class Learner(nn.Module):
     Args:
         model: any module, the architecture of *f*. The learner has a copy, ``learner.model``, on which native
             normalization layers are written in primitives (the log names them), since no pure and exact function can be
-            had of them.
+            had of them. Attention is computed by its mathematical kernel, the only one with a second derivative.
         inner_lr: inner learning rate, on the loss as given.
         inner_steps: inner updates that turn ``meta_params`` into ``task_params``.
         inner_rule: makes the update rule from ``inner_lr``.
@@ -86,8 +84,6 @@ class Learner(nn.Module):
         self.model, replaced = with_exact_normalization(model)
         if replaced:
             logger.info("normalization in primitives, by the statistics of the batch at hand: %s", ", ".join(replaced))
-        if attention := [path for path, layer in self.model.named_modules() if isinstance(layer, ATTENTION)]:
-            logger.info("attention by its mathematical kernel, to be differentiated twice: %s", ", ".join(attention))
         self.inner_steps = inner_steps
         self.inner_rule = inner_rule(inner_lr)
         if self.inner_rule.learned and not self.learns_rule:
@@ -155,7 +151,7 @@ class Learner(nn.Module):
 
     def predict(self, task_params: Params, inputs: Tensor) -> Tensor:
         """``f(x)``: the predictions ``[example, ...]`` of ``inputs`` ``[example, *features]``."""
-        with sdpa_kernel(SDPBackend.MATH):  # the only kernel of attention that can be differentiated twice
+        with sdpa_kernel(SDPBackend.MATH):  # the only kernel of attention with a second derivative
             predictions: Tensor = functional_call(self, task_params, (inputs,))
         return predictions
 
