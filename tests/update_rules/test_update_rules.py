@@ -198,3 +198,21 @@ def test_a_rule_that_does_not_fit_the_model_is_named(rule: UpdateRule, sentence:
     learner.inner_rule = rule
     with pytest.raises(hs.BadInputError, match=sentence):
         learner.meta_gradient(learner.meta_params, image_episodes(tasks=2))
+
+
+class Mistaken(UpdateRule):
+    """Looks for something in a dictionary of its own."""
+
+    def update(
+        self, params: Params, gradient: Params, state: State, step: int, rule_params: Params
+    ) -> tuple[Params, State]:
+        rates = {"model.head.weight": 0.1}
+        return {name: value - rates[name] * gradient[name] for name, value in params.items()}, state
+
+
+@pytest.mark.parametrize("execution", [{"execution": "loop"}, {"execution": "vmap"}, {"recompute": True}])
+def test_a_mistake_in_the_code_of_a_rule_comes_out_as_it_is(execution: dict[str, Any]) -> None:
+    learner = built("MAML", "user")
+    learner.inner_rule = Mistaken()
+    with pytest.raises(KeyError, match=r"model\.(unused|body)"):
+        hs.MetaGradient(learner, **execution)(learner.meta_params, image_episodes(tasks=2))
