@@ -8,7 +8,8 @@ import logging
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 import headstart as hs
 from headstart.learners import base
@@ -29,6 +30,64 @@ def test_native_normalization_is_replaced_on_a_copy_and_the_log_says_so(caplog: 
     assert type(model.body[1]) is nn.BatchNorm2d
     assert type(learner.model.body[1]) is not nn.BatchNorm2d  # type: ignore[union-attr,index]
     assert [f"model.{name}" for name, _ in model.named_parameters()] == list(learner.meta_params)
+
+
+def with_frozen_norm() -> WithNativeBatchNorm:
+    """A body that was trained elsewhere, in evaluation mode."""
+    torch.manual_seed(0)
+    model = WithNativeBatchNorm().eval()
+    nn.init.normal_(model.body[1].running_mean)
+    nn.init.uniform_(model.body[1].running_var, 0.2, 2.0)
+    return model
+
+
+def test_the_log_says_whose_statistics_a_norm_takes(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="headstart"):
+        hs.MAML(nn.Sequential(nn.BatchNorm2d(1), with_frozen_norm()))
+    assert "by the statistics of the batch at hand: 0" in caplog.messages[0]
+    assert "by its running statistics, which stay as they are: 1.body.1" in caplog.messages[1]
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_frozen_norm_keeps_its_statistics_whatever_the_batch(learner: str) -> None:
+    model, episodes = with_frozen_norm(), image_episodes(tasks=2)
+    subject = LEARNERS[learner](model).double()
+    before = {name: value.clone() for name, value in subject.named_buffers()}
+    mean = next(value for name, value in before.items() if name.endswith("body.1.running_mean"))
+    assert mean.equal(model.body[1].running_mean.double())
+    gradient, _ = subject.meta_gradient(subject.meta_params, episodes)
+    assert all(value.isfinite().all() for value in gradient.values())
+    task_params = subject.adapt(subject.meta_params, episodes.task(0).support)
+    inputs = episodes.task(0).query.inputs
+    alone, together = subject.predict(task_params, inputs[:2]), subject.predict(task_params, inputs)[:2]
+    assert (alone - together).abs().max() < 1e-12
+    assert largest_difference(dict(subject.named_buffers()), before) == 0
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_frozen_norm_adapts_and_has_the_meta_gradient_of_a_plain_loop(order: int) -> None:
+    """Of the native layer, whose own double backward is right outside of ``torch.func``."""
+    model, episode = with_frozen_norm().double(), image_episodes().task(0)
+    learner = hs.MAML(model, inner_lr=0.3, inner_steps=2, order=order)
+    start = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
+
+    def loss_of(weights: dict[str, Tensor], examples: hs.Examples) -> Tensor:
+        return F.cross_entropy(torch.func.functional_call(model, weights, (examples.inputs,)), examples.targets)
+
+    point = dict(start)
+    for _ in range(2):
+        used = [name for name in point if name != "unused"]
+        slopes = torch.autograd.grad(
+            loss_of(point, episode.support), [point[n] for n in used], create_graph=order == 2, retain_graph=True
+        )
+        point |= {name: point[name] - 0.3 * slope for name, slope in zip(used, slopes, strict=True)}
+    expected = torch.autograd.grad(
+        loss_of(point, episode.query), list(start.values()), allow_unused=True, materialize_grads=True
+    )
+    found, _, _ = learner.task_gradient(learner.meta_params, episode)
+    named = {f"model.{name}": value for name, value in zip(start, expected, strict=True)}
+    assert largest_difference(found, named) < 1e-10
+    assert all(found[f"model.body.1.{name}"].abs().max() > 1e-4 for name in ("weight", "bias"))
 
 
 @pytest.mark.parametrize("learner", LEARNERS)

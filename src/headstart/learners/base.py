@@ -45,8 +45,10 @@ class Learner(nn.Module):
 
     Args:
         model: any module, the architecture of *f*. The learner has a copy, ``learner.model``, on which native
-            normalization layers are written in primitives (the log names them), since no pure and exact function can be
-            had of them. Attention is computed by its mathematical kernel, the only one with a second derivative.
+            normalization layers are written in primitives, since no pure and exact function can be had of them; the log
+            names them. They normalize by the batch at hand, or, where they are in evaluation mode when the learner is
+            made, by their running statistics, for good. Attention is computed by its mathematical kernel, the only one
+            with a second derivative.
         inner_lr: inner learning rate, on the loss as given.
         inner_steps: inner updates that turn ``meta_params`` into ``task_params``.
         inner_rule: makes the update rule from ``inner_lr``.
@@ -82,8 +84,8 @@ class Learner(nn.Module):
         if inner_batch is not None and inner_batch < 1:
             raise BadInputError(f"inner_batch={inner_batch} must be positive, or None for the whole support set.")
         self.model, replaced = with_exact_normalization(model)
-        if replaced:
-            logger.info("normalization in primitives, by the statistics of the batch at hand: %s", ", ".join(replaced))
+        for statistics, layers in replaced.items():
+            logger.info("normalization in primitives, by %s: %s", statistics, ", ".join(layers))
         self.inner_steps = inner_steps
         self.inner_rule = inner_rule(inner_lr)
         if self.inner_rule.learned and not self.learns_rule:
