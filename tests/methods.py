@@ -68,6 +68,13 @@ def search(model: nn.Module, meta_step: int, *, adapt_structure: bool = False) -
     return learner
 
 
+def maml_plus_plus(model: nn.Module, first_order: float) -> hs.MAMLPlusPlus:
+    """MAML++ as its training begins: every inner step counts."""
+    learner = hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3, first_order=first_order)
+    learner.start_meta_step(0, meta_steps=15)
+    return learner
+
+
 LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=2),
     "FOMAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=1),
@@ -84,8 +91,8 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MetaSGD": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD),
     "MetaSGD-first-order": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD, order=1),
     "LayerStepRates": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.LayerStepRates),
-    "MAML++": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3, first_order=0),
-    "MAML++-first-order": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3),
+    "MAML++": lambda model: maml_plus_plus(model, first_order=0),
+    "MAML++-first-order": lambda model: maml_plus_plus(model, first_order=1 / 3),
     "LearningToOptimize": lambda model: hs.LearningToOptimize(model, inner_lr=0.1, inner_steps=4, truncation=2),
     "LearningToOptimize-exact": lambda model: hs.LearningToOptimize(
         model, inner_lr=0.1, inner_steps=3, order=2, inner_rule=lambda rate: hs.LearnedOptimizer(rate, "mlp")
