@@ -33,7 +33,7 @@ TASKS: dict[str, tuple[hs.TaskDistribution, Callable[[], nn.Module]]] = {
 BASELINES: dict[str, Callable[[float], hs.UpdateRule]] = {
     "SGD": hs.SGD,
     "SGD, momentum 0.9": partial(hs.SGD, momentum=0.9),
-    "Adam": partial(hs.Adam, beta1=0.9),
+    "Adam": hs.Adam,
 }
 
 

@@ -78,12 +78,12 @@ def maml_plus_plus(model: nn.Module, first_order: float) -> hs.MAMLPlusPlus:
 LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=2),
     "FOMAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=1),
-    "MAML-Adam": lambda model: hs.MAML(model, inner_lr=0.01, inner_steps=2, order=2, inner_rule=hs.Adam),
+    "MAML-Adam": lambda model: hs.MAML(model, inner_lr=0.01, inner_steps=2, order=2, inner_rule=hs.AdamWithoutMomentum),
     "MAML-momentum": lambda model: hs.MAML(
         model, inner_lr=0.1, inner_steps=3, inner_rule=lambda rate: hs.SGD(rate, momentum=0.9)
     ),
     "MAML-Adam-beta1": lambda model: hs.MAML(
-        model, inner_lr=0.01, inner_steps=3, inner_rule=lambda rate: hs.Adam(rate, beta1=0.9, eps=1e-4)
+        model, inner_lr=0.01, inner_steps=3, inner_rule=lambda rate: hs.Adam(rate, eps=1e-4)
     ),
     "ANIL": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, adapt="head"),
     "ANIL-first-order": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, adapt="head", order=1),
@@ -101,7 +101,11 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "Reptile": lambda model: hs.Reptile(model, inner_lr=0.3, inner_steps=3, inner_batch=4, inner_rule=hs.SGD),
     # The gradient of a bias before batch norm is rounding noise, which Adam divides by its eps.
     "Reptile-Adam": lambda model: hs.Reptile(
-        model, inner_lr=0.01, inner_steps=3, inner_batch=4, inner_rule=lambda rate: hs.Adam(rate, eps=1e-6)
+        model,
+        inner_lr=0.01,
+        inner_steps=3,
+        inner_batch=4,
+        inner_rule=lambda rate: hs.AdamWithoutMomentum(rate, eps=1e-6),
     ),
     "StructureSearch-weights": lambda model: search(model, meta_step=0),
     "StructureSearch": lambda model: search(model, meta_step=1),

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import headstart as hs
+from headstart.experiments.methods import RULES
 from headstart.params import Params
 from headstart.update_rules.base import State, UpdateRule
 from methods import built, image_episodes, largest_difference
@@ -25,10 +26,14 @@ LEARNED = {"MetaSGD": hs.MetaSGD, "LayerStepRates": hs.LayerStepRates, "MetaCurv
     [
         (hs.SGD(0.1), lambda params: torch.optim.SGD(params, lr=0.1)),
         (hs.SGD(0.1, momentum=0.9), lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9)),
-        (hs.Adam(0.1, eps=1e-12), lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.0, 0.999), eps=1e-12)),
+        (hs.Adam(0.1, eps=1e-12), lambda params: torch.optim.Adam(params, lr=0.1, eps=1e-12)),
         (
-            hs.Adam(0.1, beta1=0.9, beta2=0.99, eps=1e-12),
-            lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.9, 0.99), eps=1e-12),
+            hs.AdamWithoutMomentum(0.1, eps=1e-12),
+            lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.0, 0.999), eps=1e-12),
+        ),
+        (
+            hs.Adam(0.1, beta1=0.8, beta2=0.99, eps=1e-12),
+            lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.8, 0.99), eps=1e-12),
         ),
     ],
 )
@@ -44,6 +49,14 @@ def test_five_steps_are_those_of_torch_optim(rule: UpdateRule, optimizer: Any) -
         ours, state = rule.update(ours, {"w": ours["w"] ** 3 + 1}, state, step, {})
         theirs_optimizer.step()
     assert (ours["w"] - theirs.detach()).abs().max() < 1e-10
+
+
+def test_reptile_has_no_momentum_and_neither_has_adam_on_the_command_line() -> None:
+    """A run folder that says "adam" still means what it was trained with."""
+    rule = hs.AdamWithoutMomentum(1e-3)
+    assert rule.beta1 == 0
+    assert hs.Reptile(nn.Linear(2, 3)).inner_rule == rule
+    assert getattr(hs, RULES["adam"])(1e-3) == rule
 
 
 def meta_sgd(name: str, gradient: Tensor, learned: dict[str, Tensor], step: int) -> Tensor:

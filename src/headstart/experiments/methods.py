@@ -42,7 +42,7 @@ class Method:
 
 RULES = {
     "sgd": "SGD",
-    "adam": "Adam",
+    "adam": "AdamWithoutMomentum",
     "meta_sgd": "MetaSGD",
     "layer_step_rates": "LayerStepRates",
     "meta_curvature": "MetaCurvature",
