@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,6 +121,33 @@ def test_a_model_with_dropout_trains() -> None:
         support, query = (hs.Examples(part.inputs.float(), part.targets) for part in episodes)
         gradient, _ = learner.meta_gradient(learner.meta_params, hs.Episodes(support, query))
         assert all(value.isfinite().all() for value in gradient.values())
+
+
+@pytest.mark.parametrize("learner", [name for name in LEARNERS if not name.startswith(("Reptile", "ImplicitMAML"))])
+def test_the_meta_gradient_is_that_of_the_mean_task_loss_by_backward(learner: str) -> None:
+    subject, episodes = built(learner, "user"), image_episodes(tasks=3)
+    torch.vmap(subject.task_loss, in_dims=(None, 0))(subject.meta_params, episodes).mean().backward()
+    expected, _ = subject.meta_gradient(subject.meta_params, episodes)
+    updated = {name: p for name, p in subject.named_parameters() if name in subject.updated_names}
+    found = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in updated.items()}
+    assert largest_difference(found, {name: expected[name] for name in updated}) < 1e-10
+    assert max(value.abs().max() for value in found.values()) > 1e-3
+
+
+def test_nothing_that_is_kept_of_a_training_or_an_evaluation_has_a_graph(tmp_path: Path) -> None:
+    def with_graph() -> dict[int, Tensor]:
+        gc.collect()
+        tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]
+        return {id(tensor): tensor for tensor in tensors if tensor.grad_fn is not None}
+
+    of_others = with_graph()
+    learner, tasks = hs.MAML(hs.MLP(), inner_lr=0.01), hs.SinusoidTasks(shots=5, queries=5)
+    validation, run = hs.Validation(tasks, every=1, count=2), hs.RunFolder(tmp_path / "run", {})
+    state = hs.train(learner, tasks, meta_steps=2, meta_batch=2, validation=validation, run=run, checkpoint_every=1)
+    result = hs.evaluate(learner, tasks, count=2)
+    gradient, metrics = hs.MetaGradient(learner)(learner.meta_params, tasks.sample(2, torch.Generator()))
+    kept = (learner, state, result, gradient, metrics)
+    assert all(kept) and with_graph().keys() <= of_others.keys()
 
 
 def test_the_meta_parameters_are_not_the_only_ones_it_can_run_with() -> None:

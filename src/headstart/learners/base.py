@@ -40,8 +40,23 @@ def loss_for_targets(predictions: Tensor, targets: Tensor) -> Tensor:
 class Learner(nn.Module):
     """*F*: its parameters are the meta-parameters, and every method is a pure function of what it is given.
 
-    All methods but ``meta_gradient`` are written for **one** task. ``meta_params`` is any dictionary with the names of
-    ``dict(learner.named_parameters())``; parameters with ``requires_grad=False`` neither adapt nor get a meta-gradient.
+    All methods but ``meta_gradient`` are written for **one** task. Their ``meta_params`` may be any dictionary with the
+    names of ``learner.meta_params``, the learner's own parameters; those with ``requires_grad=False`` neither adapt nor
+    get a meta-gradient.
+
+    Every method can be differentiated by what it is given. ``learner.meta_params`` are leaves of PyTorch's graph: after
+    ``backward()`` their ``grad`` is filled, and what is computed of them holds its graph for as long as it is kept.
+    Under ``torch.no_grad()`` it holds none, and neither does what ``meta_gradient`` and :func:`headstart.evaluate`
+    return. Where a learner's meta-gradient is that of its loss, as is that of all but Reptile and implicit MAML, it is
+    the same as with ``torch.vmap`` and ``backward()``:
+
+    >>> import headstart as hs
+    >>> learner, examples = hs.MAML(nn.Linear(2, 3)), Examples(torch.rand(4, 6, 2), torch.arange(3).repeat(4, 2))
+    >>> episodes = Episodes(support=examples, query=examples)  # 4 tasks
+    >>> torch.vmap(learner.task_loss, in_dims=(None, 0))(learner.meta_params, episodes).mean().backward()
+    >>> gradient, metrics = learner.meta_gradient(learner.meta_params, episodes)
+    >>> all(torch.allclose(value.grad, gradient[name], atol=1e-6) for name, value in learner.meta_params.items())
+    True
 
     Args:
         model: any module, the architecture of *f*. The learner has a copy, ``learner.model``, on which native
@@ -135,8 +150,9 @@ class Learner(nn.Module):
 
     @property
     def meta_params(self) -> Params:
-        """The learner's own parameters as they are now: not copied, and outside of any graph."""
-        return {name: parameter.detach() for name, parameter in self.named_parameters()}
+        """The learner's parameters by their names: not copies, but the parameters themselves, so that what is computed
+        of them can be differentiated by them."""
+        return dict(self.named_parameters())
 
     def start_meta_step(self, meta_step: int, meta_steps: int) -> None:
         """Called by the outer loop before each of ``meta_steps``, counted from 0, for learners that change in training;
