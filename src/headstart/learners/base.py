@@ -155,8 +155,9 @@ class Learner(nn.Module):
         return dict(self.named_parameters())
 
     def start_meta_step(self, meta_step: int, meta_steps: int) -> None:
-        """Called by the outer loop before each of ``meta_steps``, counted from 0, for learners that change in training;
-        a function of its arguments alone, so that a resumed run goes on as it would have."""
+        """Called by the outer loop, ``hs.train`` or your own, before each of ``meta_steps``, counted from 0, for
+        learners that change in training; a function of its arguments alone, so that a resumed run goes on as it would
+        have."""
 
     def draw(self, tasks: TaskDistribution, count: int, generator: torch.Generator) -> Episodes:
         """The training tasks of this meta-step."""

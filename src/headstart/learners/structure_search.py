@@ -65,7 +65,8 @@ class StructureRate(UpdateRule):
 class StructureSearch(MAML):
     """MAML in which the structure of *f* is learned too: of its meta-steps the even ones are
     ``weights <- optimizer(weights, grad l^n)``, and the odd ones, on held-out training tasks,
-    ``structure <- optimizer(structure, grad l^n)``.
+    ``structure <- optimizer(structure, grad l^n)``. The outer loop says by ``start_meta_step`` which it is; in one that
+    does not, all of them are for the weights.
 
     The structure is every parameter of the model that is called ``structure``, as those of
     :class:`headstart.SearchableConv4` are; the weights are all others, those of a learned update rule among them. The
