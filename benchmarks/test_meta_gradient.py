@@ -33,7 +33,7 @@ def setting(order: int, tasks: int = 32, dtype: torch.dtype = torch.float32) -> 
 
 def autograd_loop(learner: hs.MAML, episodes: hs.Episodes) -> dict[str, Tensor]:
     """The mean meta-gradient by a plain loop over tasks, without ``torch.func.grad`` or ``vmap``."""
-    meta_params = {name: value.clone().requires_grad_() for name, value in learner.meta_params.items()}
+    meta_params = {name: value.detach().clone().requires_grad_() for name, value in learner.meta_params.items()}
     tasks = len(episodes.query.targets)
     for task in range(tasks):
         support, query = (hs.Examples(part.inputs[task], part.targets[task]) for part in episodes)

@@ -33,7 +33,7 @@ TASKS: dict[str, tuple[hs.TaskDistribution, Callable[[], nn.Module]]] = {
 BASELINES: dict[str, Callable[[float], hs.UpdateRule]] = {
     "SGD": hs.SGD,
     "SGD, momentum 0.9": partial(hs.SGD, momentum=0.9),
-    "Adam": partial(hs.Adam, beta1=0.9),
+    "Adam": hs.Adam,
 }
 
 
@@ -55,10 +55,15 @@ def tuned(model: nn.Module, tasks: hs.TaskDistribution, rule: Callable[[float], 
 
 
 def learned(
-    model: nn.Module, tasks: hs.TaskDistribution, network: str, inner_lr: float, meta_steps: int
+    model: nn.Module,
+    tasks: hs.TaskDistribution,
+    network: str,
+    features: tuple[str, ...],
+    inner_lr: float,
+    meta_steps: int,
 ) -> hs.LearningToOptimize:
     """A learned optimizer, the best of its training on validation tasks."""
-    rule = partial(hs.LearnedOptimizer, network=network)
+    rule = partial(hs.LearnedOptimizer, network=network, features=features)
     learner = hs.LearningToOptimize(model, inner_lr=inner_lr, inner_steps=STEPS, inner_rule=rule)
     hs.train(
         learner,
@@ -77,6 +82,9 @@ def main() -> None:
     """Makes, evaluates and draws every optimizer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument(
+        "--features", nargs="+", default=["gradient", "momentum", "value"], help="the paper's: gradient"
+    )
     parser.add_argument("--meta-steps", type=int, default=400)
     parser.add_argument("--count", type=int, default=1000, help="test tasks")
     parser.add_argument("--out", type=Path, default=Path("learned_optimizer.png"))
@@ -93,8 +101,9 @@ def main() -> None:
         made = {label: row(axis, name, label, maker, tasks, arguments.count) for label, maker in makers.items()}
         adam = made["Adam"].inner_rule
         assert isinstance(adam, hs.Adam)
+        features = tuple(arguments.features)
         for network in ("mlp", "lstm"):
-            maker = partial(learned, model, tasks, network, adam.inner_lr, arguments.meta_steps)
+            maker = partial(learned, model, tasks, network, features, adam.inner_lr, arguments.meta_steps)
             row(axis, name, f"learned, {network.upper()}", maker, tasks, arguments.count)
         axis.set(title=name, xlabel="inner step", ylabel="query loss", yscale="log")
         axis.legend()

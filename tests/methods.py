@@ -68,15 +68,22 @@ def search(model: nn.Module, meta_step: int, *, adapt_structure: bool = False) -
     return learner
 
 
+def maml_plus_plus(model: nn.Module, first_order: float) -> hs.MAMLPlusPlus:
+    """MAML++ as its training begins: every inner step counts."""
+    learner = hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3, first_order=first_order)
+    learner.start_meta_step(0, meta_steps=15)
+    return learner
+
+
 LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=2),
     "FOMAML": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, order=1),
-    "MAML-Adam": lambda model: hs.MAML(model, inner_lr=0.01, inner_steps=2, order=2, inner_rule=hs.Adam),
+    "MAML-Adam": lambda model: hs.MAML(model, inner_lr=0.01, inner_steps=2, order=2, inner_rule=hs.AdamWithoutMomentum),
     "MAML-momentum": lambda model: hs.MAML(
         model, inner_lr=0.1, inner_steps=3, inner_rule=lambda rate: hs.SGD(rate, momentum=0.9)
     ),
     "MAML-Adam-beta1": lambda model: hs.MAML(
-        model, inner_lr=0.01, inner_steps=3, inner_rule=lambda rate: hs.Adam(rate, beta1=0.9, eps=1e-4)
+        model, inner_lr=0.01, inner_steps=3, inner_rule=lambda rate: hs.Adam(rate, eps=1e-4)
     ),
     "ANIL": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, adapt="head"),
     "ANIL-first-order": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, adapt="head", order=1),
@@ -84,8 +91,8 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "MetaSGD": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD),
     "MetaSGD-first-order": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.MetaSGD, order=1),
     "LayerStepRates": lambda model: hs.MAML(model, inner_lr=0.3, inner_steps=2, inner_rule=hs.LayerStepRates),
-    "MAML++": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3, first_order=0),
-    "MAML++-first-order": lambda model: hs.MAMLPlusPlus(model, inner_lr=0.3, inner_steps=3),
+    "MAML++": lambda model: maml_plus_plus(model, first_order=0),
+    "MAML++-first-order": lambda model: maml_plus_plus(model, first_order=1 / 3),
     "LearningToOptimize": lambda model: hs.LearningToOptimize(model, inner_lr=0.1, inner_steps=4, truncation=2),
     "LearningToOptimize-exact": lambda model: hs.LearningToOptimize(
         model, inner_lr=0.1, inner_steps=3, order=2, inner_rule=lambda rate: hs.LearnedOptimizer(rate, "mlp")
@@ -94,7 +101,11 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
     "Reptile": lambda model: hs.Reptile(model, inner_lr=0.3, inner_steps=3, inner_batch=4, inner_rule=hs.SGD),
     # The gradient of a bias before batch norm is rounding noise, which Adam divides by its eps.
     "Reptile-Adam": lambda model: hs.Reptile(
-        model, inner_lr=0.01, inner_steps=3, inner_batch=4, inner_rule=lambda rate: hs.Adam(rate, eps=1e-6)
+        model,
+        inner_lr=0.01,
+        inner_steps=3,
+        inner_batch=4,
+        inner_rule=lambda rate: hs.AdamWithoutMomentum(rate, eps=1e-6),
     ),
     "StructureSearch-weights": lambda model: search(model, meta_step=0),
     "StructureSearch": lambda model: search(model, meta_step=1),

@@ -53,6 +53,7 @@ from .training.loop import train as train
 from .training.state import TrainingState as TrainingState
 from .training.validation import Validation as Validation
 from .update_rules.adam import Adam as Adam
+from .update_rules.adam import AdamWithoutMomentum as AdamWithoutMomentum
 from .update_rules.base import UpdateRule as UpdateRule
 from .update_rules.layer_step_rates import LayerStepRates as LayerStepRates
 from .update_rules.learned_optimizer import LearnedOptimizer as LearnedOptimizer

@@ -45,8 +45,9 @@ def peak(learner: hs.Learner, recompute: bool = False) -> int:
     return held.peak
 
 
-def test_fifty_recomputed_inner_steps_take_hardly_more_memory_than_two() -> None:
-    two, four, fifty = (hs.MAML(hs.Conv4(ways=5), inner_steps=steps) for steps in (2, 4, 50))
+@pytest.mark.parametrize("kind", [hs.MAML, hs.MAMLPlusPlus])
+def test_fifty_recomputed_inner_steps_take_hardly_more_memory_than_two(kind: Callable[..., hs.Learner]) -> None:
+    two, four, fifty = (kind(hs.Conv4(ways=5), inner_steps=steps) for steps in (2, 4, 50))
     assert peak(four) > 1.5 * peak(two)
     assert peak(fifty, recompute=True) < 1.5 * peak(two)
 

@@ -27,7 +27,10 @@ def test_the_cell_is_that_of_pytorch() -> None:
         assert (found - expected).abs().max() < 1e-12
 
 
-def learner_with(network: str, order: int) -> hs.LearningToOptimize:
+ALL = ("gradient", "momentum", "value")
+
+
+def learner_with(network: str, order: int, shown: tuple[str, ...] = ALL) -> hs.LearningToOptimize:
     """A learner whose output layer has moved away from zero, or no other layer would have a gradient."""
     torch.manual_seed(0)
     learner = hs.LearningToOptimize(
@@ -36,7 +39,7 @@ def learner_with(network: str, order: int) -> hs.LearningToOptimize:
         inner_steps=STEPS,
         truncation=TRUNCATION,
         order=order,
-        inner_rule=lambda rate: hs.LearnedOptimizer(rate, network, UNITS),  # type: ignore[arg-type]
+        inner_rule=lambda rate: hs.LearnedOptimizer(rate, network, UNITS, shown),  # type: ignore[arg-type]
     ).double()
     with torch.no_grad():
         for parameter in learner.rule.get_submodule("output").parameters():
@@ -50,7 +53,9 @@ def features(values: Tensor) -> list[Tensor]:
     return [size, torch.where(large, values.sign(), values * math.exp(10))]
 
 
-def plain_loop(learner: hs.LearningToOptimize, network: str, episode: hs.Episodes, order: int) -> dict[str, Tensor]:
+def plain_loop(
+    learner: hs.LearningToOptimize, network: str, episode: hs.Episodes, order: int, shown: tuple[str, ...]
+) -> dict[str, Tensor]:
     """Andrychowicz et al. with ``nn.LSTMCell`` or ``nn.Linear`` layers and ``torch.autograd``, cut every two steps."""
     leaves = {n: v.detach().clone().requires_grad_() for n, v in learner.rule.named_parameters()}
     layers = ("first", "second")
@@ -74,7 +79,8 @@ def plain_loop(learner: hs.LearningToOptimize, network: str, episode: hs.Episode
         (slope,) = torch.autograd.grad(loss_of(point, episode.support), point, create_graph=order == 2)
         slope = slope.detach() if order == 1 else slope
         momentum = 0.9 * momentum + 0.1 * slope
-        signal = torch.stack([*features(slope), *features(momentum), theta], 1)
+        numbers = {"gradient": features(slope), "momentum": features(momentum), "value": [theta]}
+        signal = torch.stack([number for name in shown for number in numbers[name]], 1)
         for layer in layers:
             weight, bias = leaves[f"{layer}.weight"], leaves[f"{layer}.bias"]
             if network == "mlp":
@@ -97,13 +103,13 @@ def plain_loop(learner: hs.LearningToOptimize, network: str, episode: hs.Episode
 
 
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("network", ["mlp", "lstm"])
-def test_equals_a_plain_loop_of_pytorchs_layers(network: str, order: int) -> None:
-    learner = learner_with(network, order)
+@pytest.mark.parametrize(("network", "shown"), [("mlp", ALL), ("lstm", ALL), ("lstm", ("gradient",))])
+def test_equals_a_plain_loop_of_pytorchs_layers(network: str, shown: tuple[str, ...], order: int) -> None:
+    learner = learner_with(network, order, shown)
     sampled = hs.SinusoidTasks(shots=5, queries=5).sample(1, torch.Generator()).task(0)
     episode = hs.Episodes(*(hs.Examples(part.inputs.double(), part.targets.double()) for part in sampled))
     found, _, _ = learner.task_gradient(learner.meta_params, episode)
-    assert largest_difference(found, plain_loop(learner, network, episode, order)) < 1e-10
+    assert largest_difference(found, plain_loop(learner, network, episode, order, shown)) < 1e-10
     assert all(value.abs().max() > 1e-6 for value in found.values())
 
 
@@ -135,6 +141,9 @@ def test_quadratics_are_minimised_better_than_before_training() -> None:
         (lambda: hs.LearningToOptimize(hs.MLP(), inner_rule=hs.SGD), "SGD has nothing to learn; use LearnedOptimizer"),
         (lambda: hs.LearnedOptimizer(0.1, "gru"), "network='gru' is unknown"),  # type: ignore[arg-type]
         (lambda: hs.LearnedOptimizer(0.1, units=0), "units=0 must be 1 or more"),
+        (lambda: hs.LearnedOptimizer(0.1, features=("slope",)), r"features=\('slope',\) must be some of gradient, mom"),
+        (lambda: hs.LearnedOptimizer(0.1, features=()), r"features=\(\) must be some of"),
+        (lambda: hs.LearnedOptimizer(0.1, features=("value", "value")), "each at most once"),
         (lambda: hs.QuadraticTasks(0), "size=0 must be 1 or more"),
     ],
 )

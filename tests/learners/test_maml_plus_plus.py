@@ -25,8 +25,9 @@ def maml_plus_plus(order: int) -> hs.MAMLPlusPlus:
     with torch.no_grad():
         for parameter in (*learner.norms.parameters(), *learner.rule.parameters()):
             parameter.add_(0.1 * torch.randn_like(parameter))
-    learner.order = order
+    learner.start_meta_step(0, meta_steps=15)
     assert learner.counted_steps == STEPS
+    learner.order = order
     learner.step_weights.copy_(WEIGHTS)
     return learner
 
@@ -82,6 +83,29 @@ def test_the_weights_go_from_equal_to_the_last_step_alone_and_the_order_from_fir
     assert seen[149] == (1, pytest.approx([0.006] * 4 + [0.976]))  # not below 0.03 / 5
     assert seen[150] == seen[749] == (1, [0, 0, 0, 0, 1])
     assert seen[750] == seen[1499] == (2, [0, 0, 0, 0, 1])
+
+
+@pytest.mark.parametrize("settings", [{}, {"multi_step": 1, "first_order": 1}, {"multi_step": 0, "first_order": 0}])
+def test_outside_of_a_training_it_is_what_it_is_at_its_end(settings: dict[str, float]) -> None:
+    """Exact, and with the last step alone: MAML with rates per step, where there is no normalization."""
+    torch.manual_seed(0)
+    model, episodes = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.Tanh(), nn.Linear(5, 3)), image_episodes()
+    learner = hs.MAMLPlusPlus(model, inner_lr=0.25, inner_steps=STEPS, **settings).double()
+    plain = hs.MAML(model, inner_lr=0.25, inner_steps=STEPS, inner_rule=hs.LayerStepRates).double()
+    expected, _ = plain.meta_gradient(plain.meta_params, episodes)
+    for run in (learner.meta_gradient, hs.MetaGradient(learner)):
+        assert largest_difference(run(learner.meta_params, episodes)[0], expected) < 1e-12
+
+
+@pytest.mark.parametrize("steps", [0, 1, STEPS, STEPS + 2])
+def test_where_the_end_alone_is_wanted_nothing_else_is_made(steps: int) -> None:
+    learner = maml_plus_plus(order=2)
+    support = image_episodes().task(0).support
+    points = list(learner.adaptation(learner.meta_params, support, steps))
+    ends = list(learner.adaptation(learner.meta_params, support, steps, every=False))
+    assert len(ends) == min(steps, 1) + 1
+    assert largest_difference(ends[0], points[0]) == 0
+    assert largest_difference(ends[-1], points[-1]) == 0
 
 
 def test_a_change_of_the_weights_reaches_the_compiled_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,9 @@ def test_outer_sgd_interpolates() -> None:
 def test_inner_loop_equals_torch_adam_on_the_same_mini_batches() -> None:
     """With an eps of nothing, since it stands under the root here and beside it there."""
     eps = 1e-15
-    learner = reptile(7, "MLP-none", inner_batch=4, inner_rule=lambda lr: hs.Adam(lr, eps=eps), inner_lr=0.01)
+    learner = reptile(
+        7, "MLP-none", inner_batch=4, inner_rule=lambda lr: hs.AdamWithoutMomentum(lr, eps=eps), inner_lr=0.01
+    )
     support = image_episodes().task(0).support
     model = MODELS["MLP-none"]().double()
     model.load_state_dict(learner.model.state_dict())

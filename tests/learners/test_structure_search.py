@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import headstart as hs
-from methods import WAYS, image_episodes, largest_difference
+from methods import WAYS, Mixed, image_episodes, largest_difference
 
 INNER_LR, STRUCTURE_LR = 0.3, 2.0
 CANDIDATES = (("conv3", "skip"), ("conv3", "separable3", "narrow3"))
@@ -153,6 +153,31 @@ def test_what_is_found_is_an_ordinary_network() -> None:
     assert found(torch.zeros(2, 1, 8, 8)).shape == (2, WAYS)
 
 
+def test_each_task_has_a_structure_of_its_own_which_predicts_with_its_adapted_weights() -> None:
+    """Against the mixture itself, whose shares are one for the strongest operation and zero for all others."""
+    model = searchable()
+    with torch.no_grad():
+        for block in model.blocks:
+            block.structure.zero_()  # type: ignore[union-attr,operator]
+    learner = hs.StructureSearch(model, inner_lr=INNER_LR, inner_steps=2, adapt_structure=True, structure_lr=30)
+    episodes, structures = image_episodes(tasks=5), []
+    for task in range(5):
+        support, query = episodes.task(task)
+        task_params = learner.adapt(learner.meta_params, support)
+        network = learner.decode(task_params)
+        structures.append(network.strongest)
+        discrete = dict(task_params)
+        for name in learner.structure_names:
+            strongest = task_params[name].argmax()
+            discrete[name] = torch.full_like(task_params[name], -torch.inf).index_fill(0, strongest, 0.0)
+        assert (network(query.inputs) - learner.predict(discrete, query.inputs)).abs().max() < 1e-12
+        assert not any(name.endswith("structure") for name, _ in network.named_parameters())
+        assert all(len(block.operations) == 1 for block in network.blocks)  # type: ignore[arg-type]
+    assert len({*structures}) >= 2
+    assert learner.model.strongest == ("conv3", "conv3"), "the meta-parameters are as they were"
+    assert any(name in ("skip", "narrow3") for structure in structures for name in structure), "one with fewer channels"
+
+
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(hs.BadInputError, match="no structure to learn"):
         hs.StructureSearch(hs.Conv4(WAYS))
@@ -160,6 +185,9 @@ def test_bad_arguments_are_named() -> None:
         hs.StructureSearch(hs.SearchableConv4(WAYS, ["conv3"] * 4))
     with pytest.raises(hs.BadInputError, match="structure_lr=0"):
         hs.StructureSearch(searchable(), adapt_structure=True, structure_lr=0)
+    with pytest.raises(hs.BadInputError, match="a Mixed cannot be decoded"):
+        other = hs.StructureSearch(Mixed(hs.Conv4(WAYS)))
+        other.decode(other.meta_params)
     learner = hs.StructureSearch(searchable())
     with pytest.raises(hs.BadInputError, match=r"train on hs\.HeldOutTasks"):
         hs.train(learner, Drawn(0), meta_steps=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -89,14 +87,6 @@ def test_every_execution_gives_the_same_compiled_included(monkeypatch: pytest.Mo
     for settings in ({"compile": True}, *EXECUTIONS.values()):
         gradient, _ = hs.MetaGradient(learner, **settings)(learner.meta_params, episodes)
         assert largest_difference(gradient, oracle) < 1e-10, settings
-
-
-def test_the_log_says_which_attention_is_used(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "headstart"):
-        hs.MAML(hs.Transformer(3, depth=1))
-    assert any(
-        "mathematical kernel, to be differentiated twice: blocks.0.attention" in r.message for r in caplog.records
-    )
 
 
 def test_a_users_multihead_attention_is_differentiated_twice() -> None:

@@ -10,7 +10,23 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from headstart.errors import BadInputError
-from headstart.models.normalization import BatchNorm, GroupNorm, LayerNorm, Normalization, with_exact_normalization
+from headstart.models.normalization import (
+    BatchNorm,
+    FrozenNorm,
+    GroupNorm,
+    LayerNorm,
+    Normalization,
+    with_exact_normalization,
+)
+
+
+def trained(layer: nn.Module, *, training: bool = False) -> nn.Module:
+    """With running statistics of its own, and in evaluation mode."""
+    torch.manual_seed(1)
+    nn.init.normal_(layer.running_mean, mean=1.0)
+    nn.init.uniform_(layer.running_var, 0.2, 3.0)
+    return layer.train(training)
+
 
 NATIVE: dict[str, tuple[Callable[[], nn.Module], type[Normalization], tuple[int, ...]]] = {
     "BatchNorm1d": (lambda: nn.BatchNorm1d(4), BatchNorm, (6, 4)),
@@ -20,6 +36,25 @@ NATIVE: dict[str, tuple[Callable[[], nn.Module], type[Normalization], tuple[int,
     "BatchNorm3d": (lambda: nn.BatchNorm3d(4), BatchNorm, (6, 4, 2, 3, 5)),
     "InstanceNorm2d": (lambda: nn.InstanceNorm2d(4), GroupNorm, (6, 4, 3, 5)),
     "InstanceNorm2d, affine": (lambda: nn.InstanceNorm2d(4, affine=True), GroupNorm, (6, 4, 3, 5)),
+    "BatchNorm1d, frozen": (lambda: trained(nn.BatchNorm1d(4)), FrozenNorm, (6, 4)),
+    "BatchNorm2d, frozen": (lambda: trained(nn.BatchNorm2d(4)), FrozenNorm, (6, 4, 3, 5)),
+    "BatchNorm2d, frozen, not affine": (lambda: trained(nn.BatchNorm2d(4, affine=False)), FrozenNorm, (6, 4, 3, 5)),
+    "BatchNorm2d, with statistics, training": (
+        lambda: trained(nn.BatchNorm2d(4), training=True),
+        BatchNorm,
+        (6, 4, 3, 5),
+    ),
+    "BatchNorm2d, without statistics": (
+        lambda: nn.BatchNorm2d(4, track_running_stats=False).eval(),
+        BatchNorm,
+        (6, 4, 3, 5),
+    ),
+    "InstanceNorm2d, frozen": (
+        lambda: trained(nn.InstanceNorm2d(4, affine=True, track_running_stats=True)),
+        FrozenNorm,
+        (6, 4, 3, 5),
+    ),
+    "InstanceNorm2d, without statistics": (lambda: nn.InstanceNorm2d(4).eval(), GroupNorm, (6, 4, 3, 5)),
     "GroupNorm": (lambda: nn.GroupNorm(2, 4), GroupNorm, (6, 4, 3, 5)),
     "GroupNorm, flat": (lambda: nn.GroupNorm(2, 4), GroupNorm, (6, 4)),
     "LayerNorm": (lambda: nn.LayerNorm(5), LayerNorm, (6, 4, 5)),
@@ -62,7 +97,16 @@ def test_first_and_second_derivatives(name: str) -> None:
         assert (left - right).abs().max() < 1e-9
 
 
-@pytest.mark.parametrize("layer", [BatchNorm(3), GroupNorm(3, 3), GroupNorm(1, 3), LayerNorm((3, 4, 4))])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        BatchNorm(3),
+        GroupNorm(3, 3),
+        GroupNorm(1, 3),
+        LayerNorm((3, 4, 4)),
+        FrozenNorm(torch.tensor([0.5, -0.5, 0.0]), torch.tensor([0.5, 1.0, 2.0])),
+    ],
+)
 @pytest.mark.parametrize("outside", ["vmap(grad)", "grad(vmap)"])
 def test_second_derivative_is_exact_in_both_compositions(layer: nn.Module, outside: str) -> None:
     """The composition in which native batch norm is silently wrong is right with these layers."""
@@ -98,17 +142,27 @@ def test_the_original_is_left_alone_and_shared_layers_stay_shared() -> None:
     norm = nn.BatchNorm1d(3)
     model = nn.Sequential(norm, nn.Linear(3, 3), norm)
     exact, replaced = with_exact_normalization(model)
-    assert replaced == ["0", "2"]
+    assert replaced == {BatchNorm.statistics: ["0", "2"]}
     assert model[0] is norm
     assert exact[0].weight is exact[2].weight  # type: ignore[index]
     assert [name for name, _ in exact.named_parameters()] == [name for name, _ in model.named_parameters()]
 
 
-def test_frozen_layers_stay_frozen() -> None:
+def test_frozen_parameters_stay_frozen() -> None:
     model = nn.Sequential(nn.BatchNorm1d(3))
     model[0].weight.requires_grad_(False)
     exact, _ = with_exact_normalization(model)
     assert [p.requires_grad for p in exact.parameters()] == [False, True]
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_norm_that_was_frozen_stays_so_in_both_modes_and_keeps_its_statistics(mode: bool) -> None:
+    native = trained(nn.BatchNorm2d(4))
+    exact, _ = with_exact_normalization(native)
+    inputs = torch.randn(6, 4, 3, 5)
+    assert (exact.train(mode)(inputs) - native(inputs)).abs().max() < 1e-6
+    kept = exact.state_dict()
+    assert all(kept[name].equal(native.state_dict()[name]) for name in ("running_mean", "running_var"))
 
 
 def test_groups_must_divide_the_channels() -> None:
@@ -125,5 +179,5 @@ class ChannelsLast(nn.LayerNorm):
 
 def test_a_subclass_that_computes_something_else_is_left_alone() -> None:
     exact, replaced = with_exact_normalization(nn.Sequential(ChannelsLast(4), nn.LayerNorm(4)))
-    assert replaced == ["1"]
+    assert replaced == {LayerNorm.statistics: ["1"]}
     assert type(exact[0]) is ChannelsLast  # type: ignore[index]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import headstart as hs
+from headstart.experiments.methods import RULES
 from headstart.params import Params
 from headstart.update_rules.base import State, UpdateRule
 from methods import built, image_episodes, largest_difference
@@ -25,10 +26,14 @@ LEARNED = {"MetaSGD": hs.MetaSGD, "LayerStepRates": hs.LayerStepRates, "MetaCurv
     [
         (hs.SGD(0.1), lambda params: torch.optim.SGD(params, lr=0.1)),
         (hs.SGD(0.1, momentum=0.9), lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9)),
-        (hs.Adam(0.1, eps=1e-12), lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.0, 0.999), eps=1e-12)),
+        (hs.Adam(0.1, eps=1e-12), lambda params: torch.optim.Adam(params, lr=0.1, eps=1e-12)),
         (
-            hs.Adam(0.1, beta1=0.9, beta2=0.99, eps=1e-12),
-            lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.9, 0.99), eps=1e-12),
+            hs.AdamWithoutMomentum(0.1, eps=1e-12),
+            lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.0, 0.999), eps=1e-12),
+        ),
+        (
+            hs.Adam(0.1, beta1=0.8, beta2=0.99, eps=1e-12),
+            lambda params: torch.optim.Adam(params, lr=0.1, betas=(0.8, 0.99), eps=1e-12),
         ),
     ],
 )
@@ -44,6 +49,14 @@ def test_five_steps_are_those_of_torch_optim(rule: UpdateRule, optimizer: Any) -
         ours, state = rule.update(ours, {"w": ours["w"] ** 3 + 1}, state, step, {})
         theirs_optimizer.step()
     assert (ours["w"] - theirs.detach()).abs().max() < 1e-10
+
+
+def test_reptile_has_no_momentum_and_neither_has_adam_on_the_command_line() -> None:
+    """A run folder that says "adam" still means what it was trained with."""
+    rule = hs.AdamWithoutMomentum(1e-3)
+    assert rule.beta1 == 0
+    assert hs.Reptile(nn.Linear(2, 3)).inner_rule == rule
+    assert getattr(hs, RULES["adam"])(1e-3) == rule
 
 
 def meta_sgd(name: str, gradient: Tensor, learned: dict[str, Tensor], step: int) -> Tensor:
@@ -198,3 +211,21 @@ def test_a_rule_that_does_not_fit_the_model_is_named(rule: UpdateRule, sentence:
     learner.inner_rule = rule
     with pytest.raises(hs.BadInputError, match=sentence):
         learner.meta_gradient(learner.meta_params, image_episodes(tasks=2))
+
+
+class Mistaken(UpdateRule):
+    """Looks for something in a dictionary of its own."""
+
+    def update(
+        self, params: Params, gradient: Params, state: State, step: int, rule_params: Params
+    ) -> tuple[Params, State]:
+        rates = {"model.head.weight": 0.1}
+        return {name: value - rates[name] * gradient[name] for name, value in params.items()}, state
+
+
+@pytest.mark.parametrize("execution", [{"execution": "loop"}, {"execution": "vmap"}, {"recompute": True}])
+def test_a_mistake_in_the_code_of_a_rule_comes_out_as_it_is(execution: dict[str, Any]) -> None:
+    learner = built("MAML", "user")
+    learner.inner_rule = Mistaken()
+    with pytest.raises(KeyError, match=r"model\.(unused|body)"):
+        hs.MetaGradient(learner, **execution)(learner.meta_params, image_episodes(tasks=2))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RULES = {
     "sgd": "SGD",
-    "adam": "Adam",
+    "adam": "AdamWithoutMomentum",
     "meta_sgd": "MetaSGD",
     "layer_step_rates": "LayerStepRates",
     "meta_curvature": "MetaCurvature",

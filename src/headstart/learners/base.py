@@ -16,7 +16,6 @@ from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.inner_loop import mini_batch, unroll
 from headstart.models.normalization import with_exact_normalization
-from headstart.models.transformer import Attention
 from headstart.params import Params, mean, split
 from headstart.tasks.distribution import TaskDistribution
 from headstart.update_rules.base import UpdateRule
@@ -24,7 +23,6 @@ from headstart.update_rules.sgd import SGD
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metrics = dict[str, Tensor]
-ATTENTION = (nn.MultiheadAttention, Attention)
 logger = logging.getLogger(__name__)
 
 
@@ -42,13 +40,30 @@ def loss_for_targets(predictions: Tensor, targets: Tensor) -> Tensor:
 class Learner(nn.Module):
     """*F*: its parameters are the meta-parameters, and every method is a pure function of what it is given.
 
-    All methods but ``meta_gradient`` are written for **one** task. ``meta_params`` is any dictionary with the names of
-    ``dict(learner.named_parameters())``; parameters with ``requires_grad=False`` neither adapt nor get a meta-gradient.
+    All methods but ``meta_gradient`` are written for **one** task. Their ``meta_params`` may be any dictionary with the
+    names of ``learner.meta_params``, the learner's own parameters; those with ``requires_grad=False`` neither adapt nor
+    get a meta-gradient.
+
+    Every method can be differentiated by what it is given. ``learner.meta_params`` are leaves of PyTorch's graph: after
+    ``backward()`` their ``grad`` is filled, and what is computed of them holds its graph for as long as it is kept.
+    Under ``torch.no_grad()`` it holds none, and neither does what ``meta_gradient`` and :func:`headstart.evaluate`
+    return. Where a learner's meta-gradient is that of its loss, as is that of all but Reptile and implicit MAML, it is
+    the same as with ``torch.vmap`` and ``backward()``:
+
+    >>> import headstart as hs
+    >>> learner, examples = hs.MAML(nn.Linear(2, 3)), Examples(torch.rand(4, 6, 2), torch.arange(3).repeat(4, 2))
+    >>> episodes = Episodes(support=examples, query=examples)  # 4 tasks
+    >>> torch.vmap(learner.task_loss, in_dims=(None, 0))(learner.meta_params, episodes).mean().backward()
+    >>> gradient, metrics = learner.meta_gradient(learner.meta_params, episodes)
+    >>> all(torch.allclose(value.grad, gradient[name], atol=1e-6) for name, value in learner.meta_params.items())
+    True
 
     Args:
         model: any module, the architecture of *f*. The learner has a copy, ``learner.model``, on which native
-            normalization layers are written in primitives (the log names them), since no pure and exact function can be
-            had of them.
+            normalization layers are written in primitives, since no pure and exact function can be had of them; the log
+            names them. They normalize by the batch at hand, or, where they are in evaluation mode when the learner is
+            made, by their running statistics, for good. Attention is computed by its mathematical kernel, the only one
+            with a second derivative.
         inner_lr: inner learning rate, on the loss as given.
         inner_steps: inner updates that turn ``meta_params`` into ``task_params``.
         inner_rule: makes the update rule from ``inner_lr``.
@@ -84,10 +99,8 @@ class Learner(nn.Module):
         if inner_batch is not None and inner_batch < 1:
             raise BadInputError(f"inner_batch={inner_batch} must be positive, or None for the whole support set.")
         self.model, replaced = with_exact_normalization(model)
-        if replaced:
-            logger.info("normalization in primitives, by the statistics of the batch at hand: %s", ", ".join(replaced))
-        if attention := [path for path, layer in self.model.named_modules() if isinstance(layer, ATTENTION)]:
-            logger.info("attention by its mathematical kernel, to be differentiated twice: %s", ", ".join(attention))
+        for statistics, layers in replaced.items():
+            logger.info("normalization in primitives, by %s: %s", statistics, ", ".join(layers))
         self.inner_steps = inner_steps
         self.inner_rule = inner_rule(inner_lr)
         if self.inner_rule.learned and not self.learns_rule:
@@ -137,12 +150,14 @@ class Learner(nn.Module):
 
     @property
     def meta_params(self) -> Params:
-        """The learner's own parameters as they are now: not copied, and outside of any graph."""
-        return {name: parameter.detach() for name, parameter in self.named_parameters()}
+        """The learner's parameters by their names: not copies, but the parameters themselves, so that what is computed
+        of them can be differentiated by them."""
+        return dict(self.named_parameters())
 
     def start_meta_step(self, meta_step: int, meta_steps: int) -> None:
-        """Called by the outer loop before each of ``meta_steps``, counted from 0, for learners that change in training;
-        a function of its arguments alone, so that a resumed run goes on as it would have."""
+        """Called by the outer loop, ``hs.train`` or your own, before each of ``meta_steps``, counted from 0, for
+        learners that change in training; a function of its arguments alone, so that a resumed run goes on as it would
+        have."""
 
     def draw(self, tasks: TaskDistribution, count: int, generator: torch.Generator) -> Episodes:
         """The training tasks of this meta-step."""
@@ -155,7 +170,7 @@ class Learner(nn.Module):
 
     def predict(self, task_params: Params, inputs: Tensor) -> Tensor:
         """``f(x)``: the predictions ``[example, ...]`` of ``inputs`` ``[example, *features]``."""
-        with sdpa_kernel(SDPBackend.MATH):  # the only kernel of attention that can be differentiated twice
+        with sdpa_kernel(SDPBackend.MATH):  # the only kernel of attention with a second derivative
             predictions: Tensor = functional_call(self, task_params, (inputs,))
         return predictions
 

@@ -99,15 +99,24 @@ def updated(
     headstart.errors.BadInputError: MetaSGD does not fit what adapts: it has no 'rates.w'; make a new learner with it.
     """
     misfit = f"{type(rule).__name__} does not fit what adapts"
-    try:
-        moved, state = rule.update(params, gradient, state, step, rule_params)
-    except KeyError as error:
-        raise BadInputError(f"{misfit}: it has no {error}; make a new learner with it.") from error
+    moved, state = rule.update(params, gradient, state, step, RuleParams(rule_params, misfit))
     for name, value in params.items():
         if name not in moved or moved[name].shape != value.shape:
             made = list(moved[name].shape) if name in moved else "nothing"
             raise BadInputError(f"{misfit}: of {name!r} {list(value.shape)} it makes {made}; keep names and shapes.")
     return moved, state
+
+
+class RuleParams(Params):
+    """A rule's meta-parameters, in which a name that there is not is no ``KeyError``: that would look like a mistake in
+    the rule's own code."""
+
+    def __init__(self, values: Params, misfit: str) -> None:
+        super().__init__(values)
+        self.misfit = misfit
+
+    def __missing__(self, name: str) -> Tensor:
+        raise BadInputError(f"{self.misfit}: it has no {name!r}; make a new learner with it.")
 
 
 def mini_batch(examples: Examples, size: int | None, step: int) -> Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import torch
@@ -30,6 +31,9 @@ class MAMLPlusPlus(MAML):
     Steps beyond those of training go on with what is learned for the last one. The norms of the model itself are not
     used: predictions are made with what ``adapt`` and ``adaptation`` return, not with the meta-parameters as they are.
 
+    :func:`headstart.train` moves the schedule. In a loop of your own call ``start_meta_step`` before each meta-step;
+    without it the learner is what it is at the end of a training, exact and with the last step alone.
+
     Args:
         multi_step: share of the training in which all inner steps count: 10 of the authors' 150 epochs.
         first_order: share of the training without second derivatives: 50 of 150 epochs.
@@ -43,10 +47,10 @@ class MAMLPlusPlus(MAML):
     >>> from headstart.models.conv4 import Conv4
     >>> learner = MAMLPlusPlus(Conv4(ways=5), inner_steps=4)
     >>> learner.order, learner.step_weights
-    (1, tensor([0.2500, 0.2500, 0.2500, 0.2500]))
-    >>> learner.start_meta_step(1500, meta_steps=3000)
-    >>> learner.order, learner.step_weights
     (2, tensor([0., 0., 0., 1.]))
+    >>> learner.start_meta_step(0, meta_steps=3000)
+    >>> learner.order, learner.step_weights
+    (1, tensor([0.2500, 0.2500, 0.2500, 0.2500]))
     """
 
     kinds_of_meta_step = 3
@@ -79,7 +83,7 @@ class MAMLPlusPlus(MAML):
             parameter.requires_grad_(False)
         self.rule = self.new_rule()  # without rates for what no longer adapts
         self.register_buffer("step_weights", torch.empty(inner_steps), persistent=False)
-        self.start_meta_step(0, meta_steps=1)
+        self.start_meta_step(1, meta_steps=1)  # the end of the schedule
 
     def start_meta_step(self, meta_step: int, meta_steps: int) -> None:
         """The order and the weights of the inner steps' losses at this point of the training."""
@@ -100,8 +104,14 @@ class MAMLPlusPlus(MAML):
 
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """As for every learner; a query set after ``k`` updates sees the normalization of the ``k``-th."""
-        for updates, params in enumerate(super().adaptation(meta_params, support, steps)):
-            yield self.with_norms_of(max(updates - 1, 0), params)
+        points = super().adaptation(meta_params, support, steps, every=every)
+        yield self.with_norms_of(0, next(points))
+        if every:
+            for step, params in enumerate(points):
+                yield self.with_norms_of(step, params)
+        else:
+            for params in deque(points, maxlen=1):  # the last alone
+                yield self.with_norms_of(steps - 1, params)
 
     def inner_loss(self, params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
         """The support loss with the normalization of inner step ``step``."""
@@ -109,11 +119,11 @@ class MAMLPlusPlus(MAML):
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The weighted sum of the query losses after the inner steps that count, and the predictions after the last."""
+        if self.counted_steps == 1:
+            return super().outcome(meta_params, episode)
         weights = meta_params.get("step_weights", self.step_weights)  # an argument in compiled programs
         _, *points = self.adaptation(meta_params, episode.support, self.inner_steps)
-        evaluated = [
-            self.loss_and_predictions(task_params, episode.query) for task_params in points[-self.counted_steps :]
-        ]
+        evaluated = [self.loss_and_predictions(task_params, episode.query) for task_params in points]
         losses = torch.stack([loss for loss, _ in evaluated])
         return losses @ weights[-len(losses) :].to(losses.dtype), evaluated[-1][1]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from headstart.episodes import Episodes
 from headstart.learners.base import Learner, Loss, loss_for_targets
 from headstart.params import Params, split, subtract
-from headstart.update_rules.adam import Adam
+from headstart.update_rules.adam import AdamWithoutMomentum
 from headstart.update_rules.base import UpdateRule
 
 
@@ -39,7 +39,7 @@ class Reptile(Learner):
         inner_lr: float = 1e-3,
         inner_steps: int = 5,
         inner_batch: int | None = 10,
-        inner_rule: Callable[[float], UpdateRule] = Adam,
+        inner_rule: Callable[[float], UpdateRule] = AdamWithoutMomentum,
         loss: Loss = loss_for_targets,
     ) -> None:
         super().__init__(

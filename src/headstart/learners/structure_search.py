@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
-from headstart.params import Params
+from headstart.models.searchable import SearchableConv4
+from headstart.params import Params, below
 from headstart.tasks.distribution import TaskDistribution
 from headstart.tasks.held_out import HeldOutTasks
 from headstart.update_rules.base import State, UpdateRule
@@ -63,18 +65,20 @@ class StructureRate(UpdateRule):
 class StructureSearch(MAML):
     """MAML in which the structure of *f* is learned too: of its meta-steps the even ones are
     ``weights <- optimizer(weights, grad l^n)``, and the odd ones, on held-out training tasks,
-    ``structure <- optimizer(structure, grad l^n)``.
+    ``structure <- optimizer(structure, grad l^n)``. The outer loop says by ``start_meta_step`` which it is; in one that
+    does not, all of them are for the weights.
 
     The structure is every parameter of the model that is called ``structure``, as those of
     :class:`headstart.SearchableConv4` are; the weights are all others, those of a learned update rule among them. The
     structure's part of the meta-gradient goes through the inner updates like that of the weights. As it is, it does not
     adapt to a task (Auto-MAML); with ``adapt_structure`` it does, by the same updates at a rate of its own (T-NAS).
-    Afterwards the search is over: ``hs.SearchableConv4(ways, learner.model.strongest)`` is the network that it found,
-    to be trained anew.
+    ``decode(task_params)`` is then the task's own network, of the operations that are strongest after adapting to it,
+    with its adapted weights; its ``strongest`` names them. What is predicted, and evaluated, without it is the mixture.
+    One network for all tasks is ``hs.SearchableConv4(ways, learner.model.strongest)``, to be trained anew.
 
     Departures from the paper: its T-NAS trains weights and structure on the same tasks and in the same meta-step, only
-    its Auto-MAML takes turns; and it decodes a structure for every task from its adapted parameters, where
-    ``strongest`` is one for all tasks. The space of structures is another one, too.
+    its Auto-MAML takes turns; and before a test it meta-trains each task's decoded network anew, by MAML, for hours.
+    The space of structures is another one, too.
 
     Args:
         adapt_structure: whether the structure adapts to a task, along with the weights.
@@ -90,7 +94,6 @@ class StructureSearch(MAML):
     The rates, 0.1 for weights and 30 for the structure, and five inner steps are those of its T-NAS. Turns between
     weights and structure, each on data of its own: Liu, Simonyan and Yang (2019), "DARTS", algorithm 1.
 
-    >>> from headstart.models.searchable import SearchableConv4
     >>> learner = StructureSearch(SearchableConv4(5, [("conv3", "skip"), ("conv3", "conv5")], width=8))
     >>> learner.start_meta_step(1, meta_steps=100)
     >>> sorted(learner.updated_names)
@@ -140,6 +143,30 @@ class StructureSearch(MAML):
                 "the structure is learned on held-out tasks; train on hs.HeldOutTasks(weights, structure)."
             )
         return (tasks.structure if self.searching else tasks.weights).sample(count, generator)
+
+    def decode(self, task_params: Params) -> SearchableConv4:
+        """The network of the operations that are strongest in ``task_params``, with their weights: a module that
+        predicts.
+
+        Raises:
+            BadInputError: the model is no ``hs.SearchableConv4``.
+
+        Source: Lian et al. (2020); there the weights are then trained anew.
+
+        >>> import headstart as hs
+        >>> learner = StructureSearch(SearchableConv4(5, [("conv3", "skip")] * 2, width=8), adapt_structure=True)
+        >>> support = hs.Examples(torch.rand(5, 1, 28, 28), torch.arange(5))
+        >>> network = learner.decode(learner.adapt(learner.meta_params, support))
+        >>> len(network.strongest), network(torch.rand(7, 1, 28, 28)).shape
+        (2, torch.Size([7, 5]))
+        """
+        if not isinstance(self.model, SearchableConv4):
+            raise BadInputError(
+                f"a {type(self.model).__name__} cannot be decoded; give the learner hs.SearchableConv4."
+            )
+        mixture = copy.deepcopy(self.model)
+        mixture.load_state_dict(below(task_params, "model"))
+        return mixture.decoded()
 
     @property
     def structure_names(self) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -110,13 +111,23 @@ class MixedBlock(nn.Module):
         """The operation with the largest share; the first of equals."""
         return self.candidates[0 if self.structure is None else int(self.structure.argmax())]
 
+    def keep_strongest(self) -> None:
+        """Drops all operations but the strongest; what follows finds as many channels as before."""
+        self.candidates = (self.strongest,)
+        self.operations = nn.ModuleDict({name: self.operations[name] for name in self.candidates})
+        self.structure = None
+
+    def padded(self, maps: Tensor) -> Tensor:
+        """The maps of an operation, and zeros for the channels that it lacks."""
+        lacking = self.outputs - maps.shape[1]
+        return F.pad(maps, (0, 0, 0, 0, 0, lacking)) if lacking else maps
+
     def forward(self, inputs: Tensor) -> Tensor:
         """The mixture of the operations."""
-        outputs: list[Tensor] = [operation(inputs) for operation in self.operations.values()]
+        outputs = [self.padded(operation(inputs)) for operation in self.operations.values()]
         if self.structure is None:
             return outputs[0]
-        padded = [F.pad(maps, (0, 0, 0, 0, 0, self.outputs - maps.shape[1])) for maps in outputs]
-        terms: list[Tensor] = [share * maps for share, maps in zip(self.structure.softmax(0), padded, strict=True)]
+        terms: list[Tensor] = [share * maps for share, maps in zip(self.structure.softmax(0), outputs, strict=True)]
         return sum(terms[1:], terms[0])
 
 
@@ -188,6 +199,18 @@ class SearchableConv4(nn.Module):
     def strongest(self) -> tuple[str, ...]:
         """The operation with the largest share in each block."""
         return tuple(block.strongest for block in self.blocks if isinstance(block, MixedBlock))
+
+    def decoded(self) -> SearchableConv4:
+        """The network in which each block is its strongest operation alone, with the weights as they are.
+
+        >>> list(SearchableConv4(5, [("conv3", "skip"), "conv5"], width=8).decoded().blocks[0].operations)
+        ['conv3']
+        """
+        found = copy.deepcopy(self)
+        for block in found.blocks:
+            if isinstance(block, MixedBlock):
+                block.keep_strongest()
+        return found
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits ``[example, ways]`` of images ``[example, channels, image_size, image_size]``."""

@@ -71,7 +71,7 @@ def validate(
     sign = 1 if result.metric == "accuracy" else -1
     if state.best is None or math.isnan(state.best) or sign * result.value > sign * state.best:
         state.best, state.best_step = result.value, state.meta_step
-        state.best_params = {name: value.clone() for name, value in learner.meta_params.items()}
+        state.best_params = {name: value.detach().clone() for name, value in learner.meta_params.items()}
         notes = {"meta_step": str(state.meta_step), f"validation_{result.metric}": str(result.value)}
         together(lambda: run.save_best(state.best_params, notes) if run else None)
     return result

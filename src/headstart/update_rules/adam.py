@@ -1,8 +1,9 @@
-"""Adam, whose form without momentum is the inner update of Reptile."""
+"""Adam, and its form without momentum, which is the inner update of Reptile."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -16,14 +17,13 @@ class Adam(UpdateRule):
     """``params <- params - inner_lr * m_hat / sqrt(v_hat + eps^2)``.
 
     ``m`` and ``v``, running means of the gradient and of its square, are zero before the first step of every task,
-    which ``m_hat = m / (1 - beta1^(k+1))`` and ``v_hat`` likewise correct for. With ``beta1 = 0``, the default, ``m``
-    is the gradient, as Reptile has it. ``eps`` stands under the root, so that the step is differentiable where the
-    gradient is zero.
+    which ``m_hat = m / (1 - beta1^(k+1))`` and ``v_hat`` likewise correct for. ``eps`` stands under the root, so that
+    the step is differentiable where the gradient is zero.
 
     Raises:
         BadInputError: a ``beta`` is not in [0, 1), or ``eps`` is not positive.
 
-    Source: Kingma and Ba (2015), algorithm 1; ``beta1 = 0`` as in Nichol, Achiam and Schulman (2018), section 6.1.
+    Source: Kingma and Ba (2015), algorithm 1.
 
     >>> rule = Adam(inner_lr=0.1)
     >>> params, gradient = {"w": torch.tensor(1.0)}, {"w": torch.tensor(5.0)}
@@ -32,7 +32,7 @@ class Adam(UpdateRule):
     """
 
     inner_lr: float
-    beta1: float = 0.0
+    beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
 
@@ -64,3 +64,8 @@ class Adam(UpdateRule):
             for name, value in params.items()
         }
         return moved, moments
+
+
+AdamWithoutMomentum = partial(Adam, beta1=0.0)
+"""Adam whose ``m`` is the gradient itself: the inner update of Reptile (Nichol, Achiam and Schulman, 2018, section
+6.1; ``partial(AdamOptimizer, beta1=0)`` in its code)."""

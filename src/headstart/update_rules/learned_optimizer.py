@@ -17,8 +17,9 @@ DECAY = 0.9
 """Of the momentum, a running mean of the gradients."""
 SMALLEST_LOG = 10
 """Gradients below ``exp(-10)`` are told apart by their value, not by its logarithm; the paper's ``p``."""
-FEATURES = 5
 Network = Literal["mlp", "lstm"]
+NUMBERS = {"gradient": 2, "momentum": 2, "value": 1}
+"""How many numbers a feature is."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,14 @@ class LearnedOptimizer(UpdateRule):
     output begins at zero, so that training begins where nothing moves. A rate that suits Adam suits it as well, since
     it too is told a gradient's size by its logarithm.
 
+    Args:
+        network: ``"lstm"`` or ``"mlp"``.
+        units: of each layer.
+        features: which of ``"gradient"``, ``"momentum"`` and ``"value"`` the network is shown. The paper's LSTM has
+            ``("gradient",)`` alone; an MLP, which has no memory, needs the momentum.
+
     Raises:
-        BadInputError: the network is unknown, or has no units.
+        BadInputError: the network or a feature is unknown, no feature is named or one twice, or there are no units.
 
     Source: Andrychowicz et al. (2016), "Learning to learn by gradient descent by gradient descent", section 2.1 and
     appendix A; two LSTM layers of 20 units.
@@ -45,6 +52,7 @@ class LearnedOptimizer(UpdateRule):
     inner_lr: float
     network: Network = "lstm"
     units: int = 20
+    features: tuple[str, ...] = tuple(NUMBERS)
     learned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -52,13 +60,15 @@ class LearnedOptimizer(UpdateRule):
             raise BadInputError(f"network={self.network!r} is unknown; choose one of {', '.join(get_args(Network))}.")
         if self.units < 1:
             raise BadInputError(f"units={self.units} must be 1 or more.")
+        if not self.features or len({*self.features} & NUMBERS.keys()) < len(self.features):
+            raise BadInputError(f"features={self.features!r} must be some of {', '.join(NUMBERS)}, each at most once.")
 
     def initial_rule_params(self, params: Params, steps: int) -> Params:
         """Weights and biases of both layers and the output, drawn as ``torch.nn.Linear`` and ``torch.nn.LSTM`` do."""
         example = next(iter(params.values()))
         gates, remembered = (4, self.units) if self.network == "lstm" else (1, 0)
         weights: Params = {}
-        for layer, inputs in (("first", FEATURES), ("second", self.units)):
+        for layer, inputs in (("first", sum(NUMBERS[name] for name in self.features)), ("second", self.units)):
             bound = 1 / math.sqrt(self.units if self.network == "lstm" else inputs)
             shape = (gates * self.units, inputs + remembered)
             weights[f"{layer}.weight"] = example.new_empty(shape).uniform_(-bound, bound)
@@ -69,19 +79,25 @@ class LearnedOptimizer(UpdateRule):
         """No momentum, and empty cells."""
         coordinates = flat(params)
         empty = coordinates.new_zeros(len(coordinates), self.units)
-        layers = ("first", "second") if self.network == "lstm" else ()
-        return {"momentum": {"": torch.zeros_like(coordinates)}} | {
-            layer: {"output": empty, "cell": empty} for layer in layers
-        }
+        state: dict[str, Params] = {}
+        if "momentum" in self.features:
+            state["momentum"] = {"": torch.zeros_like(coordinates)}
+        if self.network == "lstm":
+            state |= {layer: {"output": empty, "cell": empty} for layer in ("first", "second")}
+        return state
 
     def update(
         self, params: Params, gradient: Params, state: State, step: int, rule_params: Params
     ) -> tuple[Params, State]:
         """One step of every coordinate, and what the network remembers of it."""
-        slope, value = flat(gradient), flat(params)
-        momentum = DECAY * state["momentum"][""] + (1 - DECAY) * slope
-        signal = torch.stack([*size_and_sign(slope), *size_and_sign(momentum), value], 1)
-        remembered: dict[str, Params] = {"momentum": {"": momentum}}
+        remembered: dict[str, Params] = {}
+        slope = flat(gradient)
+        shown: dict[str, tuple[Tensor, ...]] = {"gradient": size_and_sign(slope), "value": (flat(params),)}
+        if "momentum" in self.features:
+            momentum = DECAY * state["momentum"][""] + (1 - DECAY) * slope
+            remembered["momentum"] = {"": momentum}
+            shown["momentum"] = size_and_sign(momentum)
+        signal = torch.stack([number for name in self.features for number in shown[name]], 1)
         for layer in ("first", "second"):
             weight, bias = rule_params[f"{layer}.weight"], rule_params[f"{layer}.bias"]
             if self.network == "mlp":
