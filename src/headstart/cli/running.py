@@ -13,7 +13,8 @@ from headstart.datasets.sheet import write_sheet
 from headstart.distributed.launch import RANK_LOST, launch, started_by_launch
 from headstart.distributed.processes import RankLostError, check_share, from_first, process_group, world_size
 from headstart.errors import BadInputError, RunStoppedError
-from headstart.evaluation.evaluate import Evaluation, evaluate
+from headstart.evaluation.evaluate import evaluate
+from headstart.evaluation.result import Evaluation
 from headstart.experiments.config import Config, check, config_from_record
 from headstart.experiments.experiment import (
     check_unseen,
@@ -143,7 +144,7 @@ def report(result: Evaluation, path: Path) -> None:
     print(f"test {result}")
     shown = [step for step in (1, 2, 3, 5, 10, 20, 50, 100) if step < result.inner_steps]
     for step in [0, *shown, result.inner_steps]:
-        print(f"    after {step:3d} inner steps: {result.by_inner_step[step]:.4f}")
+        print(f"    after {step:3d} inner steps: {result.after(step)}")
     print(f"kept in {path}")
 
 

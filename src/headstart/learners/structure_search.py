@@ -10,8 +10,8 @@ from torch import nn
 
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
-from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.params import Params
 from headstart.tasks.distribution import TaskDistribution
 from headstart.tasks.held_out import HeldOutTasks
@@ -110,6 +110,7 @@ class StructureSearch(MAML):
         structure_lr: float = 30.0,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         if not structure_lr > 0:
             raise BadInputError(f"structure_lr={structure_lr} must be positive.")
@@ -119,7 +120,9 @@ class StructureSearch(MAML):
         def rule(rate: float) -> UpdateRule:
             return StructureRate(inner_rule(rate), structure_lr / rate) if adapt_structure else inner_rule(rate)
 
-        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=rule, loss=loss)
+        super().__init__(
+            model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=rule, loss=loss, metric=metric
+        )
         if not self.structure_names:
             raise BadInputError(
                 "the model has no structure to learn; give a block of hs.SearchableConv4 two candidates."

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from headstart.evaluation.evaluate import Evaluation
+from headstart.evaluation.result import Evaluation
 
 
 class Progress:
@@ -57,4 +57,4 @@ class Progress:
 
     def validated(self, result: Evaluation) -> None:
         """Shows the latest validation beside the metrics from now on."""
-        self._validation = f"  validation {result.metric} {result.value:.3f}"
+        self._validation = f"  validation {result.metric.name} {result.value:.3f}"

@@ -35,7 +35,7 @@ class TrainingState:
     Attributes:
         meta_step: outer updates made.
         seconds: wall-clock time of training, validation included, over all resumptions.
-        best: the best validation accuracy or mean squared error, reached after ``best_step`` outer updates.
+        best: the best value of the metric in validation, reached after ``best_step`` outer updates.
         best_params: the meta-parameters that reached it.
         noted: the number of the signal that this process was sent, 0 for none.
         stopped_by: the number of the signal that ended training early, on all ranks alike.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from headstart.distributed.processes import together
 from headstart.engine.planning import Execution
 from headstart.errors import BadInputError
-from headstart.evaluation.evaluate import Evaluation, evaluate
+from headstart.evaluation.evaluate import evaluate
+from headstart.evaluation.result import Evaluation
 from headstart.learners.base import Learner
 from headstart.runs.folder import RunFolder
 from headstart.tasks.distribution import TaskDistribution
@@ -64,14 +65,14 @@ def validate(
     state.log.append(
         {
             "meta_step": state.meta_step,
-            f"validation_{result.metric}": result.value,
+            f"validation_{result.metric.name}": result.value,
             "validation_interval": result.interval,
         }
     )
-    sign = 1 if result.metric == "accuracy" else -1
+    sign = 1 if result.metric.higher_is_better else -1
     if state.best is None or math.isnan(state.best) or sign * result.value > sign * state.best:
         state.best, state.best_step = result.value, state.meta_step
-        state.best_params = {name: value.clone() for name, value in learner.meta_params.items()}
-        notes = {"meta_step": str(state.meta_step), f"validation_{result.metric}": str(result.value)}
+        state.best_params = {name: value.detach().clone() for name, value in learner.meta_params.items()}
+        notes = {"meta_step": str(state.meta_step), f"validation_{result.metric.name}": str(result.value)}
         together(lambda: run.save_best(state.best_params, notes) if run else None)
     return result
