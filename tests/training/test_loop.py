@@ -558,6 +558,72 @@ def test_a_schedule_that_waits_for_a_plateau_steps_after_every_validation() -> N
     assert made[0].param_groups[0]["lr"] == pytest.approx(1e-6 * 0.5**3)  # three validations
 
 
+def image_learner() -> MAML:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return MAML(MLP(4, 3, (8,)), inner_lr=0.1)
+
+
+class Corners:
+    """Three classes of points, each around a corner of its own."""
+
+    def sample(self, count: int, generator: torch.Generator) -> Episodes:
+        def examples() -> Examples:
+            targets = torch.arange(3).repeat(count, 4)
+            return Examples(torch.eye(4)[targets] + 0.1 * torch.randn(count, 12, 4, generator=generator), targets)
+
+        return Episodes(examples(), examples())
+
+
+PLATEAU = functools.partial(lr_scheduler.ReduceLROnPlateau, factor=0.1, patience=0)
+
+
+@pytest.mark.parametrize(
+    ("learner", "tasks", "settings", "sentence"),
+    [
+        (image_learner, Corners(), {}, r"\(mode='min'\) .* the accuracy improves, .* give it mode='max'"),
+        (new_learner, TASKS, {"mode": "max"}, r"\(mode='max'\) .* the mse improves, .* give it mode='min'"),
+    ],
+)
+def test_a_plateau_in_the_wrong_direction_is_refused_before_training(
+    learner: Callable[[], MAML], tasks: Any, settings: dict[str, Any], sentence: str
+) -> None:
+    untouched = StopAt(1, lambda: pytest.fail("training began"))
+    validation = Validation(tasks, every=1, count=2)
+    with pytest.raises(BadInputError, match=sentence):
+        train(
+            learner(), untouched, meta_steps=2, scheduler=functools.partial(PLATEAU, **settings), validation=validation
+        )
+
+
+def test_a_plateau_that_would_wait_for_ever_is_refused() -> None:
+    with pytest.raises(BadInputError, match="ReduceLROnPlateau waits for validations"):
+        train(new_learner(), TASKS, meta_steps=2, scheduler=PLATEAU)
+
+
+def test_the_rate_stays_while_the_accuracy_rises_and_falls_once_it_no_longer_does() -> None:
+    rates: list[float] = []
+
+    class Noted(torch.optim.Adam):
+        def step(self, closure: Any = None) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    state = train(
+        image_learner(),
+        Corners(),
+        meta_steps=40,
+        meta_batch=4,
+        optimizer=functools.partial(Noted, lr=1e-2),
+        scheduler=functools.partial(PLATEAU, mode="max"),
+        validation=Validation(Corners(), every=5, count=20, inner_steps=0),
+    )
+    accuracies = [record["validation_accuracy"] for record in state.log if "validation_accuracy" in record]
+    rising = next(index for index, value in enumerate(accuracies) if value <= max([0.0, *accuracies[:index]]))
+    assert rising >= 3  # validations, each better than all before it
+    assert rates[: 5 * rising + 5] == [1e-2] * (5 * rising + 5) and rates[5 * rising + 5] == pytest.approx(1e-3)
+
+
 def test_training_leaves_the_global_generator_as_it_was() -> None:
     learner = MAML(MLP(hidden=(4, 4)), inner_lr=0.01, loss=torch.nn.functional.mse_loss)
     before = torch.get_rng_state()

@@ -31,7 +31,7 @@ from headstart.training.state import (
     stop_signals,
     what_is_kept,
 )
-from headstart.training.validation import Validation, validate
+from headstart.training.validation import Validation, check_plateau, validate
 
 STEPS_AHEAD = 20
 """Meta-steps that an accelerator may be behind. It is waited for when something is saved, validated or shown, and only
@@ -75,8 +75,8 @@ def train(
         meta_steps: outer updates in all, those before a resumption included.
         meta_batch: tasks per outer update.
         optimizer: makes any ``torch.optim`` optimizer from the meta-parameters.
-        scheduler: makes any scheduler from the optimizer; it steps after every outer update, and
-            ``ReduceLROnPlateau`` after every validation.
+        scheduler: makes any scheduler from the optimizer; it steps after every outer update. ``ReduceLROnPlateau``
+            steps after every validation, on its metric: for an accuracy it needs ``mode="max"``.
         validation: the validation tasks; none if ``None``.
         seed: of the training and validation tasks.
         engine: how the meta-gradient of ``learner`` is run; the choice is left to it if ``None``.
@@ -108,6 +108,7 @@ def train(
         raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
     outer = optimizer(meta_params.values())
     schedule = scheduler(outer) if scheduler else None
+    check_plateau(schedule, learner, validation)
     meta_gradient = engine or MetaGradient(learner, meta_steps=meta_steps)
     device = next(iter(meta_params.values())).device
     generator = torch.Generator(where_drawn(tasks))

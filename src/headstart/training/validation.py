@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
 from headstart.distributed.processes import together
 from headstart.engine.planning import Execution
 from headstart.errors import BadInputError
@@ -42,6 +45,26 @@ class Validation:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BadInputError(f"validation with {name}={value} cannot be done; choose {least} or more.")
+
+
+def check_plateau(schedule: LRScheduler | None, learner: Learner, validation: Validation | None) -> None:
+    """Refuses, before any training is done, a schedule that would wait for the metric to get worse, or for nothing.
+
+    Raises:
+        BadInputError: ``ReduceLROnPlateau`` has the other mode than the metric, or there is no validation.
+    """
+    if not isinstance(schedule, ReduceLROnPlateau):
+        return
+    if validation is None:
+        raise BadInputError("ReduceLROnPlateau waits for validations: give validation=hs.Validation(tasks) too.")
+    metric = learner.metric_for(validation.tasks.sample(1, torch.Generator()).query.targets)
+    mode = "max" if metric.higher_is_better else "min"
+    if schedule.mode != mode:
+        direction = "higher" if metric.higher_is_better else "lower"
+        raise BadInputError(
+            f"ReduceLROnPlateau(mode={schedule.mode!r}) would lower the rate while the {metric.name} improves, which "
+            f"is better when {direction}: give it mode={mode!r}."
+        )
 
 
 def validate(
