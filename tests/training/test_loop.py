@@ -188,6 +188,7 @@ def test_every_optimizer_and_scheduler_goes_on_bitwise(name: str, tmp_path: Path
             scheduler=scheduler,
             run=RunFolder(path, {}),
             checkpoint_every=2,
+            stop_on_signal=True,
         )
         return copied(learner), state
 
@@ -232,6 +233,7 @@ def test_a_model_with_dropout_goes_on_bitwise(tmp_path: Path) -> None:
             validation=Validation(TASKS, every=2, count=3),
             run=RunFolder(path, {}),
             checkpoint_every=1,
+            stop_on_signal=True,
         )
         return copied(learner)
 
@@ -318,7 +320,8 @@ def test_a_run_that_never_reached_a_checkpoint_starts_anew_with_a_clean_log(
 def test_a_signal_finishes_the_step_and_saves_it(number: signal.Signals, tmp_path: Path) -> None:
     run, learner = RunFolder(tmp_path, {}), new_learner()
     before = signal.getsignal(number)
-    state = train(learner, StopAt(3, lambda: signal.raise_signal(number)), meta_steps=9, meta_batch=2, run=run)
+    tasks = StopAt(3, lambda: signal.raise_signal(number))
+    state = train(learner, tasks, meta_steps=9, meta_batch=2, run=run, stop_on_signal=True)
     assert (state.meta_step, state.stopped_by) == (3, number)
     assert signal.getsignal(number) is before
     checkpoint = run.latest_checkpoint()
@@ -357,13 +360,38 @@ def test_a_second_signal_stops_at_once() -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(new_learner(), StopAt(2, twice), meta_steps=3, meta_batch=2)
+        train(new_learner(), StopAt(2, twice), meta_steps=3, meta_batch=2, stop_on_signal=True)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_signals_are_left_alone_and_the_last_checkpoint_goes_on_bitwise(tmp_path: Path) -> None:
+    handlers: list[Any] = []
+
+    def interrupt() -> None:
+        handlers.extend(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+        signal.raise_signal(signal.SIGINT)
+
+    def go(path: Path, tasks: Any) -> Params:
+        learner = new_learner()
+        run = RunFolder(path, {})
+        validation = Validation(TASKS, every=3, count=3)
+        train(learner, tasks, meta_steps=9, meta_batch=2, validation=validation, run=run, checkpoint_every=2)
+        return copied(learner)
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "interrupted", StopAt(6, interrupt))
+    assert handlers == before
+    checkpoint = RunFolder(tmp_path / "interrupted", {}).latest_checkpoint()
+    assert checkpoint is not None and checkpoint.meta_step == 4
+    assert equal(go(tmp_path / "interrupted", TASKS), go(tmp_path / "straight", TASKS))
+    assert records(tmp_path / "interrupted") == records(tmp_path / "straight")
 
 
 def test_it_runs_outside_of_the_main_thread() -> None:
     states: list[TrainingState] = []
-    thread = threading.Thread(target=lambda: states.append(train(new_learner(), TASKS, meta_steps=2, meta_batch=2)))
+    settings: dict[str, Any] = {"meta_steps": 2, "meta_batch": 2, "stop_on_signal": True}
+    thread = threading.Thread(target=lambda: states.append(train(new_learner(), TASKS, **settings)))
     thread.start()
     thread.join()
     assert states[0].meta_step == 2

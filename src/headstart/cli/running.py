@@ -29,7 +29,7 @@ from headstart.experiments.experiment import (
 from headstart.models.searchable import SearchableConv4
 from headstart.runs.folder import RunFolder, read_config
 from headstart.system.process import launched, speaks
-from headstart.training.state import what_is_kept
+from headstart.training.stopping import what_is_kept
 
 logger = logging.getLogger(__name__)
 

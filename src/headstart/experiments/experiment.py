@@ -113,6 +113,7 @@ def run_training(config: Config, run: RunFolder | None, experiment: Experiment) 
         engine=build_engine(config, experiment.learner),
         run=run,
         checkpoint_every=config.checkpoint_every,
+        stop_on_signal=True,
     )
 
 

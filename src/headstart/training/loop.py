@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,15 +23,8 @@ from headstart.randomness import derive_seed
 from headstart.runs.folder import RunFolder
 from headstart.tasks.distribution import TaskDistribution, where_drawn
 from headstart.training.progress import Progress
-from headstart.training.state import (
-    TrainingState,
-    agree_to_stop,
-    last_step_kept,
-    restore,
-    save,
-    stop_signals,
-    what_is_kept,
-)
+from headstart.training.state import TrainingState, restore, save
+from headstart.training.stopping import agree_to_stop, last_step_kept, stop_signals, what_is_kept
 from headstart.training.validation import Validation, check_plateau, validate
 
 STEPS_AHEAD = 20
@@ -51,12 +45,13 @@ def train(
     engine: MetaGradient | None = None,
     run: RunFolder | None = None,
     checkpoint_every: int = 100,
+    stop_on_signal: bool = False,
 ) -> TrainingState:
     """Repeats ``meta_params <- optimizer(meta_params, meta_gradient)`` and leaves the best in ``learner``.
 
     The tasks of a meta-step are drawn from a generator derived from ``(seed, meta_step)``, so a run that goes on from
-    its checkpoint ends with bitwise the weights of one that was never stopped (same machine, CPU). SIGINT and SIGTERM
-    finish the meta-step at hand, save a checkpoint and return early, with the signal in the state.
+    its checkpoint ends with bitwise the weights of one that was never stopped (same machine, CPU), whether it was by a
+    signal, an exception, or the end of the power.
 
     Where ``torch.distributed`` has a process group, its ranks share the tasks of every meta-step, and end with what one
     process would up to rounding (not with dropout, whose masks each rank draws for its own tasks). All ranks call
@@ -83,6 +78,9 @@ def train(
         run: the folder for log and checkpoints; if it has a checkpoint, training goes on from there. That of rank 0
             counts, the other ranks may have none.
         checkpoint_every: meta-steps between checkpoints.
+        stop_on_signal: whether SIGINT (Ctrl-C) and SIGTERM finish the meta-step at hand, save a checkpoint and return
+            early, with the signal in the state; a second one acts at once. Otherwise signals are left alone: Ctrl-C
+            raises ``KeyboardInterrupt``, and the last checkpoint is what is kept.
 
     Raises:
         BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
@@ -140,7 +138,7 @@ def train(
 
     with (
         fork_rng([device] if device.type == "cuda" else []),
-        stop_signals(state),
+        stop_signals(state) if stop_on_signal else nullcontext(),
         Progress(meta_steps, state.meta_step, shown=rank() == 0) as progress,
     ):
         while state.meta_step < meta_steps:
@@ -161,7 +159,7 @@ def train(
             saving = (state.meta_step + 1) % checkpoint_every == 0
             waited = device.type == "cpu" or last or validating or saving or state.meta_step % STEPS_AHEAD == 0
             if waited:
-                check_finite("loss", metrics, state, run)
+                check_finite("loss", {"loss": metrics["loss"]}, state, run)
                 check_finite("meta-gradient", gradient, state, run)
             if not recorded:
                 update(gradient)
