@@ -184,7 +184,7 @@ class Learner(nn.Module):
     def metrics(self, loss: Tensor, predictions: Tensor, targets: Tensor) -> Metrics:
         """What a meta-step reports of a task: its ``loss``, and the metric of its query set under the metric's name."""
         metric = self.metric_for(targets)
-        return {metric.name: metric.of(predictions, targets), "loss": loss}
+        return {"loss": loss} if metric.name == "loss" else {"loss": loss, metric.name: metric.of(predictions, targets)}
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """``l^n``, the task's loss that meta-training minimises, and the predictions that it was taken from: those
