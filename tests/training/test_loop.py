@@ -21,6 +21,8 @@ from torch.optim import Optimizer, lr_scheduler
 from headstart.engine.meta_gradient import MetaGradient
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError, RunStoppedError
+from headstart.evaluation.evaluate import evaluate
+from headstart.learners.base import Learner
 from headstart.learners.maml import MAML
 from headstart.models.mlp import MLP
 from headstart.params import Params
@@ -311,6 +313,24 @@ def test_a_run_that_never_reached_a_checkpoint_starts_anew_with_a_clean_log(
     assert len(records(tmp_path / "killed")) == 2
     train(new_learner(), TASKS, meta_steps=3, meta_batch=2, run=run, checkpoint_every=2)
     assert [record["meta_step"] for record in records(tmp_path / "killed")] == [1, 2, 3]
+
+
+def test_meta_parameters_that_can_be_differentiated_change_nothing_and_what_is_kept_is_outside_of_any_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go(name: str) -> tuple[TrainingState, Params]:
+        learner, run = new_learner(), RunFolder(tmp_path / name, {})
+        validation = Validation(TASKS, every=2, count=3)
+        state = train(learner, TASKS, meta_steps=5, meta_batch=2, validation=validation, run=run, checkpoint_every=2)
+        return state, copied(learner)
+
+    _, detached = go("detached")
+    monkeypatch.setattr(Learner, "meta_params", property(lambda learner: dict(learner.named_parameters())))
+    state, attached = go("attached")
+    assert equal(attached, detached) and records(tmp_path / "attached") == records(tmp_path / "detached")
+    assert state.best_params and not any(value.requires_grad for value in state.best_params.values())
+    result = evaluate(new_learner(), TASKS, count=3)
+    assert not result.scores.requires_grad and result.value > 0
 
 
 # stopping
