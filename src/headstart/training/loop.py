@@ -95,18 +95,15 @@ def train(
     >>> train(learner, hs.SinusoidTasks(shots=10, queries=10), meta_steps=3).meta_step
     3
     """
-    for name, value in (("meta_steps", meta_steps), ("meta_batch", meta_batch), ("checkpoint_every", checkpoint_every)):
-        if value < 1:
-            raise BadInputError(f"{name}={value} must be positive.")
+    check_positive(meta_steps=meta_steps, meta_batch=meta_batch, checkpoint_every=checkpoint_every)
     if validation:
         validation.check()
-    trained = learner.trained_names
-    meta_params: Params = {name: p for name, p in learner.named_parameters() if name in trained}
-    if not meta_params:
-        raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
+    meta_params = trained_params(learner)
     outer = optimizer(meta_params.values())
     schedule = scheduler(outer) if scheduler else None
-    check_plateau(schedule, learner, validation)
+    plateau = schedule if isinstance(schedule, ReduceLROnPlateau) else None
+    if plateau:
+        check_plateau(plateau, learner, validation)
     meta_gradient = engine or MetaGradient(learner, meta_steps=meta_steps)
     device = next(iter(meta_params.values())).device
     generator = torch.Generator(where_drawn(tasks))
@@ -154,10 +151,10 @@ def train(
                 else:
                     recorded = None
                     gradient, metrics = differentiate()
-            last = state.meta_step + 1 == meta_steps
-            validating = validation and (last or (state.meta_step + 1) % validation.every == 0)
-            saving = (state.meta_step + 1) % checkpoint_every == 0
-            waited = device.type == "cpu" or last or validating or saving or state.meta_step % STEPS_AHEAD == 0
+            done = state.meta_step + 1
+            validating = validation is not None and validation.is_due(done, meta_steps)
+            saving = done % checkpoint_every == 0 or done == meta_steps
+            waited = device.type == "cpu" or validating or saving or state.meta_step % STEPS_AHEAD == 0
             if waited:
                 check_finite("loss", {"loss": metrics["loss"]}, state, run)
                 check_finite("meta-gradient", gradient, state, run)
@@ -165,27 +162,50 @@ def train(
                 update(gradient)
             if waited:
                 check_finite("meta-parameters", learner.meta_params, state, run)
-            if schedule and not isinstance(schedule, ReduceLROnPlateau):
+            if schedule and not plateau:
                 schedule.step()
-            state.meta_step += 1
+            state.meta_step = done
             state.seconds = time.perf_counter() - started
-            state.log.append({"meta_step": state.meta_step, **metrics, "seconds": round(state.seconds, 3)})
+            state.log.append({"meta_step": done, **metrics, "seconds": round(state.seconds, 3)})
             if waited:
                 read_back(state.log[-STEPS_AHEAD:])
-                progress.update(state.meta_step, {name: state.log[-1][name] for name in metrics})
-
+                progress.update(done, {name: state.log[-1][name] for name in metrics})
             if validation and validating:
                 result = validate(learner, validation, seed, meta_gradient.choices.execution, state, run)
                 progress.validated(result)
-                if isinstance(schedule, ReduceLROnPlateau):
-                    schedule.step(result.value)
+                if plateau:
+                    plateau.step(result.value)
             if saving:
                 together(keep)
-        together(keep)
-        agree_to_stop(state)
+        together(keep)  # where a signal has ended it early
+        agree_to_stop(state)  # on what came since the last meta-step
     if state.meta_step >= meta_steps and state.best_params:
         learner.load_state_dict(state.best_params, strict=False)
     return state
+
+
+def check_positive(**numbers: int) -> None:
+    """Refuses arguments that are not positive.
+
+    Raises:
+        BadInputError: one is not; the sentence names it.
+    """
+    for name, value in numbers.items():
+        if value < 1:
+            raise BadInputError(f"{name}={value} must be positive.")
+
+
+def trained_params(learner: Learner) -> Params:
+    """The learner's own parameters that are trained, to be changed in place.
+
+    Raises:
+        BadInputError: there are none.
+    """
+    trained = learner.trained_names
+    meta_params: Params = {name: parameter for name, parameter in learner.named_parameters() if name in trained}
+    if not meta_params:
+        raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
+    return meta_params
 
 
 def meta_update(outer: Optimizer, meta_params: Params, gradient: Params) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from headstart.distributed.processes import together
 from headstart.engine.planning import Execution
@@ -46,15 +46,17 @@ class Validation:
             if value is not None and value < least:
                 raise BadInputError(f"validation with {name}={value} cannot be done; choose {least} or more.")
 
+    def is_due(self, meta_step: int, meta_steps: int) -> bool:
+        """Whether there is an evaluation after ``meta_step`` of ``meta_steps``."""
+        return meta_step % self.every == 0 or meta_step == meta_steps
 
-def check_plateau(schedule: LRScheduler | None, learner: Learner, validation: Validation | None) -> None:
+
+def check_plateau(schedule: ReduceLROnPlateau, learner: Learner, validation: Validation | None) -> None:
     """Refuses, before any training is done, a schedule that would wait for the metric to get worse, or for nothing.
 
     Raises:
-        BadInputError: ``ReduceLROnPlateau`` has the other mode than the metric, or there is no validation.
+        BadInputError: its mode is not the metric's, or there is no validation.
     """
-    if not isinstance(schedule, ReduceLROnPlateau):
-        return
     if validation is None:
         raise BadInputError("ReduceLROnPlateau waits for validations: give validation=hs.Validation(tasks) too.")
     metric = learner.metric_for(validation.tasks.sample(1, torch.Generator()).query.targets)
@@ -75,7 +77,7 @@ def validate(
     state: TrainingState,
     run: RunFolder | None,
 ) -> Evaluation:
-    """Judges the learner on the validation tasks and keeps its meta-parameters if they are the best so far."""
+    """Evaluates the learner on the validation tasks and keeps its meta-parameters if they are the best so far."""
     result = evaluate(
         learner,
         validation.tasks,
