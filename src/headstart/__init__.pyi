@@ -10,8 +10,8 @@ from .episodes import Episodes as Episodes
 from .episodes import Examples as Examples
 from .errors import BadInputError as BadInputError
 from .errors import RunStoppedError as RunStoppedError
-from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.result import Evaluation as Evaluation
 from .experiments.methods import Method as Method
 from .experiments.methods import register_method as register_method
 from .learners.base import Learner as Learner
@@ -29,6 +29,9 @@ from .learners.pretraining import ClassifierPretraining as ClassifierPretraining
 from .learners.pretraining import Pretraining as Pretraining
 from .learners.proto_maml import ProtoMAML as ProtoMAML
 from .learners.reptile import Reptile as Reptile
+from .learners.scoring import ACCURACY as ACCURACY
+from .learners.scoring import MSE as MSE
+from .learners.scoring import Metric as Metric
 from .learners.structure_search import StructureSearch as StructureSearch
 from .learners.unicorn_maml import UnicornMAML as UnicornMAML
 from .models.conv4 import Conv4 as Conv4

@@ -72,6 +72,7 @@ def trained(folder: Path, meta_steps: int = 6, tasks: Any = None) -> tuple[hs.Tr
         validation=hs.Validation(DoubleSinusoids(), every=3, count=5, inner_steps=2),
         run=hs.RunFolder(folder, {}) if ranks.rank() == 0 else None,
         checkpoint_every=2,
+        stop_on_signal=True,
     )
     return state, {name: value.clone() for name, value in learner.meta_params.items()}
 

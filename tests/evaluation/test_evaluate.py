@@ -16,11 +16,12 @@ from headstart.datasets.image_classes import ImageClasses
 from headstart.engine.meta_gradient import MetaGradient
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
-from headstart.evaluation.evaluate import Evaluation, evaluate
+from headstart.evaluation.evaluate import evaluate
 from headstart.learners.base import Learner
 from headstart.learners.maml import MAML
 from headstart.learners.pretraining import ClassifierPretraining, Pretraining
 from headstart.learners.reptile import Reptile
+from headstart.learners.scoring import ACCURACY, MSE
 from headstart.models.conv4 import Conv4, Norm
 from headstart.models.mlp import MLP
 from headstart.randomness import derive_generator
@@ -116,9 +117,11 @@ def test_it_is_what_a_plain_loop_over_tasks_and_steps_finds(make: Any, inductive
     tasks = SinusoidTasks(shots=5, queries=6) if make is regressor else image_tasks()
     result = evaluate(learner, tasks, count=7, transductive=not inductive)
     scores = by_hand(learner, tasks, count=7, steps=2, inductive=inductive)
-    assert result.metric == ("mse" if make is regressor else "accuracy")
+    assert result.metric == (MSE if make is regressor else ACCURACY)
     assert len(result.by_inner_step) == 3 and result.inner_steps == 2 and result.tasks == 7
+    np.testing.assert_allclose(result.scores, scores, rtol=1e-5)
     np.testing.assert_allclose(result.by_inner_step, scores.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(result.median_by_inner_step, np.median(scores, 0), rtol=1e-5)
     intervals = 1.96 * scores.std(0, ddof=1) / math.sqrt(7)
     np.testing.assert_allclose(result.interval_by_inner_step, intervals, rtol=1e-4)
     assert result.value == result.by_inner_step[-1] and result.interval == result.interval_by_inner_step[-1]
@@ -261,26 +264,6 @@ def test_dropout_is_off_in_evaluation_and_every_module_is_left_in_its_mode() -> 
 def test_numbers_out_of_range_are_refused(count: int, steps: int) -> None:
     with pytest.raises(BadInputError, match=f"count={count}, steps={steps}"):
         evaluate(regressor(), SinusoidTasks(shots=2, queries=2), count=count, inner_steps=steps)
-
-
-def test_the_record_and_the_line() -> None:
-    accuracy = Evaluation("accuracy", (0.2, 0.95), (0.01, 0.004), 1000, "0123456789abcdef", True, 1.23456)
-    assert accuracy.record() == {
-        "accuracy": 0.95,
-        "interval": 0.004,
-        "tasks": 1000,
-        "task_hash": "0123456789abcdef",
-        "inner_steps": 1,
-        "transductive": True,
-        "seconds": 1.235,
-        "accuracy_by_inner_step": (0.2, 0.95),
-        "interval_by_inner_step": (0.01, 0.004),
-    }
-    line = "accuracy 95.00 % ± 0.40 (transductive, 1 inner step, 1,000 tasks, task hash 0123456789ab)"
-    assert str(accuracy) == line
-    mse = Evaluation("mse", (3.0, 2.0, 0.5), (0.1, 0.1, 0.05), 20, "f" * 64, False, 1.0)
-    assert mse.record()["mse"] == 0.5
-    assert str(mse) == f"mse 0.5 ± 0.05 (inductive, 2 inner steps, 20 tasks, task hash {'f' * 12})"
 
 
 class Branching(nn.Module):

@@ -336,6 +336,21 @@ def test_a_log_on_a_disk_that_is_really_full_stops_the_run(tmp_path: Path) -> No
         run.append_metrics([{"meta_step": 1}])
 
 
+def test_what_is_not_finite_is_null_since_json_has_no_word_for_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, CONFIG)
+    run.write_json("test.json", {"mse": float("nan"), "mse_by_inner_step": (1.5, float("inf")), "tasks": 3})
+    run.append_metrics([{"meta_step": 1, "loss": torch.tensor(0.5), "validation_mse": float("nan")}])
+
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is no JSON")
+
+    test, log = (
+        json.loads((tmp_path / name).read_text(), parse_constant=refuse) for name in ("test.json", "metrics.jsonl")
+    )
+    assert test == {"mse": None, "mse_by_inner_step": [1.5, None], "tasks": 3}
+    assert log == {"meta_step": 1, "loss": 0.5, "validation_mse": None}
+
+
 def test_a_result_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunFolder(tmp_path, CONFIG)
     path = run.write_json("test.json", {"accuracy": 0.5})

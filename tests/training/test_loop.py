@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import json
@@ -20,6 +21,8 @@ from torch.optim import Optimizer, lr_scheduler
 from headstart.engine.meta_gradient import MetaGradient
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError, RunStoppedError
+from headstart.evaluation.evaluate import evaluate
+from headstart.learners.base import Learner
 from headstart.learners.maml import MAML
 from headstart.models.mlp import MLP
 from headstart.params import Params
@@ -187,6 +190,7 @@ def test_every_optimizer_and_scheduler_goes_on_bitwise(name: str, tmp_path: Path
             scheduler=scheduler,
             run=RunFolder(path, {}),
             checkpoint_every=2,
+            stop_on_signal=True,
         )
         return copied(learner), state
 
@@ -231,6 +235,7 @@ def test_a_model_with_dropout_goes_on_bitwise(tmp_path: Path) -> None:
             validation=Validation(TASKS, every=2, count=3),
             run=RunFolder(path, {}),
             checkpoint_every=1,
+            stop_on_signal=True,
         )
         return copied(learner)
 
@@ -310,6 +315,24 @@ def test_a_run_that_never_reached_a_checkpoint_starts_anew_with_a_clean_log(
     assert [record["meta_step"] for record in records(tmp_path / "killed")] == [1, 2, 3]
 
 
+def test_meta_parameters_that_can_be_differentiated_change_nothing_and_what_is_kept_is_outside_of_any_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go(name: str) -> tuple[TrainingState, Params]:
+        learner, run = new_learner(), RunFolder(tmp_path / name, {})
+        validation = Validation(TASKS, every=2, count=3)
+        state = train(learner, TASKS, meta_steps=5, meta_batch=2, validation=validation, run=run, checkpoint_every=2)
+        return state, copied(learner)
+
+    _, detached = go("detached")
+    monkeypatch.setattr(Learner, "meta_params", property(lambda learner: dict(learner.named_parameters())))
+    state, attached = go("attached")
+    assert equal(attached, detached) and records(tmp_path / "attached") == records(tmp_path / "detached")
+    assert state.best_params and not any(value.requires_grad for value in state.best_params.values())
+    result = evaluate(new_learner(), TASKS, count=3)
+    assert not result.scores.requires_grad and result.value > 0
+
+
 # stopping
 
 
@@ -317,7 +340,8 @@ def test_a_run_that_never_reached_a_checkpoint_starts_anew_with_a_clean_log(
 def test_a_signal_finishes_the_step_and_saves_it(number: signal.Signals, tmp_path: Path) -> None:
     run, learner = RunFolder(tmp_path, {}), new_learner()
     before = signal.getsignal(number)
-    state = train(learner, StopAt(3, lambda: signal.raise_signal(number)), meta_steps=9, meta_batch=2, run=run)
+    tasks = StopAt(3, lambda: signal.raise_signal(number))
+    state = train(learner, tasks, meta_steps=9, meta_batch=2, run=run, stop_on_signal=True)
     assert (state.meta_step, state.stopped_by) == (3, number)
     assert signal.getsignal(number) is before
     checkpoint = run.latest_checkpoint()
@@ -356,13 +380,38 @@ def test_a_second_signal_stops_at_once() -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(new_learner(), StopAt(2, twice), meta_steps=3, meta_batch=2)
+        train(new_learner(), StopAt(2, twice), meta_steps=3, meta_batch=2, stop_on_signal=True)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_signals_are_left_alone_and_the_last_checkpoint_goes_on_bitwise(tmp_path: Path) -> None:
+    handlers: list[Any] = []
+
+    def interrupt() -> None:
+        handlers.extend(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+        signal.raise_signal(signal.SIGINT)
+
+    def go(path: Path, tasks: Any) -> Params:
+        learner = new_learner()
+        run = RunFolder(path, {})
+        validation = Validation(TASKS, every=3, count=3)
+        train(learner, tasks, meta_steps=9, meta_batch=2, validation=validation, run=run, checkpoint_every=2)
+        return copied(learner)
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "interrupted", StopAt(6, interrupt))
+    assert handlers == before
+    checkpoint = RunFolder(tmp_path / "interrupted", {}).latest_checkpoint()
+    assert checkpoint is not None and checkpoint.meta_step == 4
+    assert equal(go(tmp_path / "interrupted", TASKS), go(tmp_path / "straight", TASKS))
+    assert records(tmp_path / "interrupted") == records(tmp_path / "straight")
 
 
 def test_it_runs_outside_of_the_main_thread() -> None:
     states: list[TrainingState] = []
-    thread = threading.Thread(target=lambda: states.append(train(new_learner(), TASKS, meta_steps=2, meta_batch=2)))
+    settings: dict[str, Any] = {"meta_steps": 2, "meta_batch": 2, "stop_on_signal": True}
+    thread = threading.Thread(target=lambda: states.append(train(new_learner(), TASKS, **settings)))
     thread.start()
     thread.join()
     assert states[0].meta_step == 2
@@ -496,8 +545,7 @@ def test_a_validation_that_is_nan_is_never_the_best_once_there_is_a_number(monke
 
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         result = honest(*args, **kwargs)
-        object.__setattr__(result, "by_inner_step", (0.0, next(values)))
-        return result
+        return dataclasses.replace(result, scores=torch.full_like(result.scores, next(values)))
 
     monkeypatch.setattr(validation, "evaluate", evaluate)
     state = train(new_learner(), TASKS, meta_steps=5, meta_batch=2, validation=Validation(TASKS, every=1, count=2))
@@ -556,6 +604,72 @@ def test_a_schedule_that_waits_for_a_plateau_steps_after_every_validation() -> N
         validation=Validation(tasks, every=2, count=2),
     )
     assert made[0].param_groups[0]["lr"] == pytest.approx(1e-6 * 0.5**3)  # three validations
+
+
+def image_learner() -> MAML:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return MAML(MLP(4, 3, (8,)), inner_lr=0.1)
+
+
+class Corners:
+    """Three classes of points, each around a corner of its own."""
+
+    def sample(self, count: int, generator: torch.Generator) -> Episodes:
+        def examples() -> Examples:
+            targets = torch.arange(3).repeat(count, 4)
+            return Examples(torch.eye(4)[targets] + 0.1 * torch.randn(count, 12, 4, generator=generator), targets)
+
+        return Episodes(examples(), examples())
+
+
+PLATEAU = functools.partial(lr_scheduler.ReduceLROnPlateau, factor=0.1, patience=0)
+
+
+@pytest.mark.parametrize(
+    ("learner", "tasks", "settings", "sentence"),
+    [
+        (image_learner, Corners(), {}, r"\(mode='min'\) .* the accuracy improves, .* give it mode='max'"),
+        (new_learner, TASKS, {"mode": "max"}, r"\(mode='max'\) .* the mse improves, .* give it mode='min'"),
+    ],
+)
+def test_a_plateau_in_the_wrong_direction_is_refused_before_training(
+    learner: Callable[[], MAML], tasks: Any, settings: dict[str, Any], sentence: str
+) -> None:
+    untouched = StopAt(1, lambda: pytest.fail("training began"))
+    validation = Validation(tasks, every=1, count=2)
+    with pytest.raises(BadInputError, match=sentence):
+        train(
+            learner(), untouched, meta_steps=2, scheduler=functools.partial(PLATEAU, **settings), validation=validation
+        )
+
+
+def test_a_plateau_that_would_wait_for_ever_is_refused() -> None:
+    with pytest.raises(BadInputError, match="ReduceLROnPlateau waits for validations"):
+        train(new_learner(), TASKS, meta_steps=2, scheduler=PLATEAU)
+
+
+def test_the_rate_stays_while_the_accuracy_rises_and_falls_once_it_no_longer_does() -> None:
+    rates: list[float] = []
+
+    class Noted(torch.optim.Adam):
+        def step(self, closure: Any = None) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    state = train(
+        image_learner(),
+        Corners(),
+        meta_steps=40,
+        meta_batch=4,
+        optimizer=functools.partial(Noted, lr=1e-2),
+        scheduler=functools.partial(PLATEAU, mode="max"),
+        validation=Validation(Corners(), every=5, count=20, inner_steps=0),
+    )
+    accuracies = [record["validation_accuracy"] for record in state.log if "validation_accuracy" in record]
+    rising = next(index for index, value in enumerate(accuracies) if value <= max([0.0, *accuracies[:index]]))
+    assert rising >= 3  # validations, each better than all before it
+    assert rates[: 5 * rising + 5] == [1e-2] * (5 * rising + 5) and rates[5 * rising + 5] == pytest.approx(1e-3)
 
 
 def test_training_leaves_the_global_generator_as_it_was() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headstart.system.process import speaks
 
 if TYPE_CHECKING:
-    from headstart.evaluation.evaluate import Evaluation
+    from headstart.evaluation.result import Evaluation
 
 SHOWN = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 """Numbers of inner steps after which a result is printed, besides the last."""
@@ -25,7 +25,7 @@ def report(result: Evaluation, path: Path) -> None:
     """Prints what was reached, and where it is kept."""
     tell(f"test {result}")
     for step in sorted({*(step for step in SHOWN if step < result.inner_steps), result.inner_steps}):
-        tell(f"    after {step:3d} inner steps: {result.by_inner_step[step]:.4f}")
+        tell(f"    after {step:3d} inner steps: {result.after(step)}")
     tell(f"kept in {path}")
 
 

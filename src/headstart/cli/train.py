@@ -120,7 +120,7 @@ def start_training(settings: Settings, argv: list[str], workers: int) -> int:
     from headstart.distributed.launch import launch
     from headstart.errors import RunStoppedError
     from headstart.runs.folder import RunFolder
-    from headstart.training.state import what_is_kept
+    from headstart.training.stopping import what_is_kept
 
     path = Path(str(settings.run.out))
     try:

@@ -18,7 +18,7 @@ from headstart.engine.programs import Programs
 from headstart.engine.work import undrawn
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError
-from headstart.learners.base import Learner, Metrics, metrics_of
+from headstart.learners.base import Learner, Metrics
 from headstart.learners.checkpointing import Recomputation, recomputation
 from headstart.learners.heads import AnyWays
 from headstart.params import Params, add, scale
@@ -188,14 +188,15 @@ class MetaGradient:
 
     def _loop(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
         gradient = {name: torch.zeros_like(value) for name, value in meta_params.items()}
-        losses, predictions = [], []
+        metrics: Metrics = {}
         tasks = len(episodes.query.targets)
         for task in range(tasks):
-            task_gradient, task_loss, task_predictions = self.learner.task_gradient(meta_params, episodes.task(task))
+            episode = episodes.task(task)
+            task_gradient, loss, predictions = self.learner.task_gradient(meta_params, episode)
             gradient |= {name: gradient[name] + value / tasks for name, value in task_gradient.items()}
-            losses.append(task_loss)
-            predictions.append(task_predictions)
-        return gradient, metrics_of(torch.stack(losses), torch.stack(predictions), episodes.query.targets)
+            task_metrics = scale(self.learner.metrics(loss, predictions, episode.query.targets), 1 / tasks)
+            metrics = add(metrics, task_metrics) if metrics else task_metrics
+        return gradient, metrics
 
 
 @torch.no_grad()

@@ -16,7 +16,8 @@ import headstart
 from headstart.distributed.processes import together, world_size
 from headstart.engine.meta_gradient import MetaGradient
 from headstart.errors import BadInputError
-from headstart.evaluation.evaluate import Evaluation, evaluate
+from headstart.evaluation.evaluate import evaluate
+from headstart.evaluation.result import Evaluation
 from headstart.experiments.methods import RULES
 from headstart.experiments.models import MODELS
 from headstart.experiments.optimizers import build_optimizer, build_scheduler
@@ -101,6 +102,7 @@ class Experiment:
         with torch.random.fork_rng():
             torch.manual_seed(self.settings.run.seed)
             given = {**values, "model": self.model_with(outputs), "inner_rule": getattr(headstart, rule)}
+            given |= {"metric": self.settings.chosen_problem.metric}
             torch.manual_seed(self.settings.run.seed)  # of what an update rule draws
             taken = given.keys() & inspect.signature(learner).parameters.keys()
             built: Learner = learner(**{**{name: given[name] for name in taken}, **method.arguments})
@@ -171,6 +173,7 @@ class Experiment:
             engine=self.engine,
             run=run,
             checkpoint_every=self.settings.run.checkpoint_every,
+            stop_on_signal=True,
         )
 
     def test(self, learner: Learner, *, seed: int = 0, transductive: bool = True) -> Evaluation:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -15,26 +14,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.inner_loop import mini_batch, unroll
+from headstart.learners.scoring import Loss, Metric, default_metric, loss_for_targets
 from headstart.models.normalization import with_exact_normalization
 from headstart.params import Params, mean, split
 from headstart.tasks.distribution import TaskDistribution
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Metrics = dict[str, Tensor]
 logger = logging.getLogger(__name__)
-
-
-def loss_for_targets(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy for class targets, mean squared error for regression targets.
-
-    >>> loss_for_targets(torch.ones(2, 1), torch.zeros(2, 1))
-    tensor(1.)
-    """
-    if targets.is_floating_point():
-        return F.mse_loss(predictions, targets)
-    return F.cross_entropy(predictions, targets)
 
 
 class Learner(nn.Module):
@@ -70,6 +58,8 @@ class Learner(nn.Module):
         inner_batch: support examples per inner update; ``None`` for all.
         loss: ``(predictions, targets) -> scalar``, a mean over the examples; by default cross-entropy for class targets
             and squared error for regression targets.
+        metric: what is reported of it and chosen by; by default accuracy for class targets, for regression targets
+            ``"mse"``, or the loss itself, ``"loss"``, if it is another one.
 
     Raises:
         BadInputError: an argument is out of its range.
@@ -90,6 +80,7 @@ class Learner(nn.Module):
         inner_rule: Callable[[float], UpdateRule] = SGD,
         inner_batch: int | None = None,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         super().__init__()
         if inner_steps < 0:
@@ -110,6 +101,7 @@ class Learner(nn.Module):
             )
         self.inner_batch = inner_batch
         self.loss = loss
+        self.metric = metric
 
     @property
     def trained_names(self) -> set[str]:
@@ -138,6 +130,7 @@ class Learner(nn.Module):
             self.truncation,
             self.order,
             self.loss,
+            self.metric,
             frozenset(self.updated_names),
             frozenset(self.adapted_names),
         )
@@ -199,6 +192,15 @@ class Learner(nn.Module):
         predictions = self.predict(task_params, query.inputs)
         return self.loss(predictions, query.targets), predictions
 
+    def metric_for(self, targets: Tensor) -> Metric:
+        """What is reported for such targets: the metric that the learner states, or that of its loss."""
+        return self.metric or default_metric(self.loss, targets)
+
+    def metrics(self, loss: Tensor, predictions: Tensor, targets: Tensor) -> Metrics:
+        """What a meta-step reports of a task: its ``loss``, and the metric of its query set under the metric's name."""
+        metric = self.metric_for(targets)
+        return {"loss": loss} if metric.name == "loss" else {"loss": loss, metric.name: metric.of(predictions, targets)}
+
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """``l^n``, the task's loss that meta-training minimises, and the predictions that it was taken from: those
         of the adapted parameters on the query set, unless a learner says otherwise."""
@@ -230,21 +232,9 @@ class Learner(nn.Module):
             zeros for what is not updated; the metrics are scalars
 
         Returns:
-            The meta-gradient, and ``loss`` with ``accuracy`` (class targets only) on the query sets.
+            The meta-gradient, and what ``metrics`` says of the query sets.
         """
         per_task = vmap(self.task_gradient, in_dims=(None, 0), randomness="different")
         gradients, losses, predictions = per_task(meta_params, episodes)
         zeros = {name: torch.zeros_like(value) for name, value in meta_params.items() if name not in gradients}
-        return {**mean(gradients), **zeros}, metrics_of(losses, predictions, episodes.query.targets)
-
-
-def metrics_of(losses: Tensor, predictions: Tensor, targets: Tensor) -> Metrics:
-    """``loss``, and for class targets ``accuracy`` (a fraction), averaged over tasks.
-
-    >>> metrics_of(torch.tensor([1.0, 3.0]), torch.eye(2).expand(2, 2, 2), torch.tensor([[0, 1], [1, 1]]))
-    {'loss': tensor(2.), 'accuracy': tensor(0.7500)}
-    """
-    metrics = {"loss": losses.mean()}
-    if not targets.is_floating_point():
-        metrics["accuracy"] = (predictions.argmax(-1) == targets).float().mean()
-    return metrics
+        return {**mean(gradients), **zeros}, mean(vmap(self.metrics)(losses, predictions, episodes.query.targets))

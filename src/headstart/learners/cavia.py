@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from headstart.episodes import Examples
 from headstart.errors import BadInputError
-from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.params import Params
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
@@ -60,11 +60,18 @@ class CAVIA(MAML):
         order: int = 2,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         if context < 1:
             raise BadInputError(f"context={context} must be positive: it is all that adapts.")
         super().__init__(
-            model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=inner_rule, loss=loss
+            model,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            order=order,
+            inner_rule=inner_rule,
+            loss=loss,
+            metric=metric,
         )
         self.register_buffer(CONTEXT, torch.zeros(context), persistent=False)
 

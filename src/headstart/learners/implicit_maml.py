@@ -9,8 +9,9 @@ from torch.func import grad, grad_and_value, vjp
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
-from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.learners.base import Learner
 from headstart.learners.conjugate_gradient import conjugate_gradient
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.params import Params, add, below, dot, scale, split, subtract
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
@@ -68,8 +69,11 @@ class ImplicitMAML(Learner):
         damping: float = 0.0,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
-        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
+        super().__init__(
+            model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss, metric=metric
+        )
         if inner_steps == 0:
             raise BadInputError("inner_steps=0 leaves the proximal problem unsolved; choose 1 or more.")
         if not proximity > 0:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
-from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.params import Params
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.learned_optimizer import LearnedOptimizer
@@ -48,11 +48,18 @@ class LearningToOptimize(MAML):
         order: int = 1,
         inner_rule: Callable[[float], UpdateRule] = LearnedOptimizer,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         if truncation < 1:
             raise BadInputError(f"truncation={truncation} must be 1 or more.")
         super().__init__(
-            model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=inner_rule, loss=loss
+            model,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            order=order,
+            inner_rule=inner_rule,
+            loss=loss,
+            metric=metric,
         )
         if not self.inner_rule.learned:
             raise BadInputError(

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 from torch import nn
 
 from headstart.errors import BadInputError
-from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.learners.base import Learner
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.models.low_rank import LowRankLinear
 from headstart.models.normalization import Normalization
 from headstart.params import as_module, split
@@ -68,10 +69,13 @@ class MAML(Learner):
         head: str = "head",
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         if order not in (1, 2):
             raise BadInputError(f"order={order} must be 2 (exact) or 1 (first-order).")
-        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
+        super().__init__(
+            model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss, metric=metric
+        )
         self.order = order
         self.adapt_part, self.head = adapt, f"model.{head}."
         if adapt not in get_args(Adapt):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
-from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.models.normalization import Normalization
 from headstart.params import Params, as_module, below
 from headstart.update_rules.base import UpdateRule
@@ -66,13 +66,16 @@ class MAMLPlusPlus(MAML):
         first_order: float = 1 / 3,
         inner_rule: Callable[[float], UpdateRule] = LayerStepRates,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         if inner_steps < 1:
             raise BadInputError(f"{inner_steps=} must be 1 or more for MAML++, which evaluates each of them.")
         for name, share in (("multi_step", multi_step), ("first_order", first_order)):
             if not 0 <= share <= 1:
                 raise BadInputError(f"{name}={share} is a share of the training; choose one from 0 to 1.")
-        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
+        super().__init__(
+            model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss, metric=metric
+        )
         self.multi_step, self.first_order = multi_step, first_order
         layers = {path for path, layer in self.named_modules() if isinstance(layer, Normalization)}
         shared = {

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from headstart.episodes import Examples
 from headstart.learners.heads import AnyWays, class_means, one_hot, ways_of, with_head
+from headstart.learners.scoring import Metric
 from headstart.params import Params, split
 
 
@@ -35,8 +36,11 @@ class MetricLearner(AnyWays):
     head_names: tuple[str, ...]
     """What ``new_head`` makes, by its names among the task's parameters."""
 
-    def __init__(self, model: nn.Module, *, ways: int | None = None, head: str | None = "head") -> None:
-        super().__init__(model if head is None else with_head(model, head, nn.Identity()), inner_lr=1.0, inner_steps=0)
+    def __init__(
+        self, model: nn.Module, *, ways: int | None = None, head: str | None = "head", metric: Metric | None = None
+    ) -> None:
+        body = model if head is None else with_head(model, head, nn.Identity())
+        super().__init__(body, inner_lr=1.0, inner_steps=0, metric=metric)
         self.ways = ways_of(model, head, ways)
 
     @property

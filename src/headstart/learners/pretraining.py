@@ -7,8 +7,9 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes, Examples
-from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.learners.base import Learner
 from headstart.learners.heads import AnyWays, head_of, ways_of
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.params import Params, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
@@ -39,8 +40,11 @@ class Pretraining(Learner):
         inner_steps: int = 5,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
-        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
+        super().__init__(
+            model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss, metric=metric
+        )
 
     def outcome(self, meta_params: Params, episode: Episodes) -> tuple[Tensor, Tensor]:
         """The query loss of the meta-parameters themselves, and the predictions."""
@@ -83,8 +87,11 @@ class ClassifierPretraining(AnyWays):
         inner_steps: int = 20,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
-        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss)
+        super().__init__(
+            model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, loss=loss, metric=metric
+        )
         head_of(model, head)
         self.ways = ways_of(model, head, ways)
         self.head = f"model.{head}"

@@ -11,6 +11,7 @@ from headstart.episodes import Examples
 from headstart.errors import BadInputError
 from headstart.learners.heads import AnyWays, class_means, head_of, ways_of, with_one_row
 from headstart.learners.maml import MAML
+from headstart.learners.scoring import Metric
 from headstart.params import Params
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
@@ -58,12 +59,19 @@ class ProtoMAML(AnyWays, MAML):
         order: int = 2,
         head: str = "head",
         inner_rule: Callable[[float], UpdateRule] = SGD,
+        metric: Metric | None = None,
     ) -> None:
         if getattr(head_of(model, head), "bias", None) is None:
             raise BadInputError(f"the head {head!r} needs a bias, which begins as -||c_k||^2; give it bias=True.")
         one_row = with_one_row(model, head)
         super().__init__(
-            one_row, inner_lr=inner_lr, inner_steps=inner_steps, order=order, head=head, inner_rule=inner_rule
+            one_row,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            order=order,
+            head=head,
+            inner_rule=inner_rule,
+            metric=metric,
         )
         self.ways = ways_of(model, head, ways)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from headstart.episodes import Episodes
-from headstart.learners.base import Learner, Loss, loss_for_targets
+from headstart.learners.base import Learner
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.params import Params, split, subtract
 from headstart.update_rules.adam import AdamWithoutMomentum
 from headstart.update_rules.base import UpdateRule
@@ -41,9 +42,16 @@ class Reptile(Learner):
         inner_batch: int | None = 10,
         inner_rule: Callable[[float], UpdateRule] = AdamWithoutMomentum,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         super().__init__(
-            model, inner_lr=inner_lr, inner_steps=inner_steps, inner_rule=inner_rule, inner_batch=inner_batch, loss=loss
+            model,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            inner_rule=inner_rule,
+            inner_batch=inner_batch,
+            loss=loss,
+            metric=metric,
         )
 
     def task_gradient(self, meta_params: Params, episode: Episodes) -> tuple[Params, Tensor, Tensor]:

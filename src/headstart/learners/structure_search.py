@@ -11,8 +11,8 @@ from torch import nn
 
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
-from headstart.learners.base import Loss, loss_for_targets
 from headstart.learners.maml import MAML
+from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.models.searchable import SearchableConv4
 from headstart.params import Params, below
 from headstart.tasks.distribution import TaskDistribution
@@ -113,6 +113,7 @@ class StructureSearch(MAML):
         structure_lr: float = 30.0,
         inner_rule: Callable[[float], UpdateRule] = SGD,
         loss: Loss = loss_for_targets,
+        metric: Metric | None = None,
     ) -> None:
         if not structure_lr > 0:
             raise BadInputError(f"structure_lr={structure_lr} must be positive.")
@@ -122,7 +123,9 @@ class StructureSearch(MAML):
         def rule(rate: float) -> UpdateRule:
             return StructureRate(inner_rule(rate), structure_lr / rate) if adapt_structure else inner_rule(rate)
 
-        super().__init__(model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=rule, loss=loss)
+        super().__init__(
+            model, inner_lr=inner_lr, inner_steps=inner_steps, order=order, inner_rule=rule, loss=loss, metric=metric
+        )
         if not self.structure_names:
             raise BadInputError(
                 "the model has no structure to learn; give a block of hs.SearchableConv4 two candidates."

@@ -9,6 +9,7 @@ from torch import nn
 from headstart.episodes import Examples
 from headstart.learners.heads import AnyWays, ways_of, with_one_row
 from headstart.learners.maml import MAML
+from headstart.learners.scoring import Metric
 from headstart.params import Params, split
 from headstart.update_rules.base import UpdateRule
 from headstart.update_rules.sgd import SGD
@@ -57,10 +58,17 @@ class UnicornMAML(AnyWays, MAML):
         order: int = 2,
         head: str = "head",
         inner_rule: Callable[[float], UpdateRule] = SGD,
+        metric: Metric | None = None,
     ) -> None:
         one_row = with_one_row(model, head)
         super().__init__(
-            one_row, inner_lr=inner_lr, inner_steps=inner_steps, order=order, head=head, inner_rule=inner_rule
+            one_row,
+            inner_lr=inner_lr,
+            inner_steps=inner_steps,
+            order=order,
+            head=head,
+            inner_rule=inner_rule,
+            metric=metric,
         )
         self.ways = ways_of(model, head, ways)
 

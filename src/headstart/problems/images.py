@@ -28,6 +28,11 @@ class ImageProblem(Problem):
 
     has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
 
+    @property
+    def metric(self) -> hs.Metric:
+        """The fraction of the query examples whose class is predicted."""
+        return hs.ACCURACY
+
     @abstractmethod
     def split(self, settings: Any) -> hs.Split:
         """The names of the classes of the three task sets, known without loading an image.

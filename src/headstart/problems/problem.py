@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from headstart.problems.settings import Count
 
 if TYPE_CHECKING:
+    from headstart.learners.scoring import Metric
     from headstart.tasks.distribution import TaskDistribution
 
 
@@ -84,6 +85,11 @@ class Problem(ABC):
     has: ClassVar[frozenset[str]] = frozenset({"classes"})
     recipe: ClassVar[Mapping[str, Any]] = {}
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @property
+    def metric(self) -> Metric | None:
+        """What is reported and chosen by; ``None`` for what the targets suggest."""
+        return None
 
     @abstractmethod
     def task_sets(self, settings: Any, task: Any) -> TaskSets:

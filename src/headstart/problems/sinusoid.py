@@ -37,6 +37,11 @@ class Sinusoid(Problem):
     }
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"reptile": {"meta_lr": 1.0}, "cavia": {"inner_lr": 1.0}}
 
+    @property
+    def metric(self) -> hs.Metric:
+        """The mean squared error."""
+        return hs.MSE
+
     def task_sets(self, settings: SinusoidSettings, task: RegressionTask) -> TaskSets:
         """Sine curves, with other numbers of examples in training than for validation and test."""
         training = hs.SinusoidTasks(shots=task.shots_in_training, queries=task.queries)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from headstart.system.files import disk_errors, write_bytes
 from headstart.errors import BadInputError
@@ -135,7 +137,7 @@ class RunFolder:
     def append_metrics(self, records: list[dict[str, Any]]) -> None:
         """Adds one line per record to ``metrics.jsonl``; scalar tensors are written as numbers."""
         with disk_errors(self.path / "metrics.jsonl"), (self.path / "metrics.jsonl").open("a") as log:
-            log.writelines(json.dumps(record, default=float) + "\n" for record in records)
+            log.writelines(_to_json(record) + "\n" for record in records)
 
     def cut_metrics(self, meta_step: int) -> None:
         """Drops what was logged after ``meta_step``, a line that a kill cut short included.
@@ -156,7 +158,7 @@ class RunFolder:
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Writes a result such as ``test.json`` and returns its path."""
         path = self.path / name
-        write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+        write_bytes(path, (_to_json(content, indent=2) + "\n").encode())
         return path
 
 
@@ -227,6 +229,16 @@ def check_same(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) 
 def _foreign(path: Path) -> bool:
     """Whether the folder holds more than what a kill while writing ``config.json`` leaves behind."""
     return any(entry.suffix != ".part" for entry in path.iterdir())
+
+
+def _to_json(content: Mapping[str, Any], indent: int | None = None) -> str:
+    """Scalar tensors become numbers, and what is not finite ``null``, since JSON knows no other word for it."""
+
+    def known(value: Any) -> Any:
+        number = value.item() if isinstance(value, Tensor) else value
+        return None if isinstance(number, float) and not math.isfinite(number) else number
+
+    return json.dumps(tree_map(known, dict(content)), indent=indent)
 
 
 def _to_safetensors(params: Params, notes: Mapping[str, str]) -> bytes:

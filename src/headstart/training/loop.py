@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,16 +23,9 @@ from headstart.randomness import derive_seed
 from headstart.runs.folder import RunFolder
 from headstart.tasks.distribution import TaskDistribution, where_drawn
 from headstart.training.progress import Progress
-from headstart.training.state import (
-    TrainingState,
-    agree_to_stop,
-    last_step_kept,
-    restore,
-    save,
-    stop_signals,
-    what_is_kept,
-)
-from headstart.training.validation import Validation, validate
+from headstart.training.state import TrainingState, restore, save
+from headstart.training.stopping import agree_to_stop, last_step_kept, stop_signals, what_is_kept
+from headstart.training.validation import Validation, check_plateau, validate
 
 STEPS_AHEAD = 20
 """Meta-steps that an accelerator may be behind. It is waited for when something is saved, validated or shown, and only
@@ -51,12 +45,13 @@ def train(
     engine: MetaGradient | None = None,
     run: RunFolder | None = None,
     checkpoint_every: int = 100,
+    stop_on_signal: bool = False,
 ) -> TrainingState:
     """Repeats ``meta_params <- optimizer(meta_params, meta_gradient)`` and leaves the best in ``learner``.
 
     The tasks of a meta-step are drawn from a generator derived from ``(seed, meta_step)``, so a run that goes on from
-    its checkpoint ends with bitwise the weights of one that was never stopped (same machine, CPU). SIGINT and SIGTERM
-    finish the meta-step at hand, save a checkpoint and return early, with the signal in the state.
+    its checkpoint ends with bitwise the weights of one that was never stopped (same machine, CPU), whether it was by a
+    signal, an exception, or the end of the power.
 
     Where ``torch.distributed`` has a process group, its ranks share the tasks of every meta-step, and end with what one
     process would up to rounding (not with dropout, whose masks each rank draws for its own tasks). All ranks call
@@ -75,14 +70,17 @@ def train(
         meta_steps: outer updates in all, those before a resumption included.
         meta_batch: tasks per outer update.
         optimizer: makes any ``torch.optim`` optimizer from the meta-parameters.
-        scheduler: makes any scheduler from the optimizer; it steps after every outer update, and
-            ``ReduceLROnPlateau`` after every validation.
+        scheduler: makes any scheduler from the optimizer; it steps after every outer update. ``ReduceLROnPlateau``
+            steps after every validation, on its metric: for an accuracy it needs ``mode="max"``.
         validation: the validation tasks; none if ``None``.
         seed: of the training and validation tasks.
         engine: how the meta-gradient of ``learner`` is run; the choice is left to it if ``None``.
         run: the folder for log and checkpoints; if it has a checkpoint, training goes on from there. That of rank 0
             counts, the other ranks may have none.
         checkpoint_every: meta-steps between checkpoints.
+        stop_on_signal: whether SIGINT (Ctrl-C) and SIGTERM finish the meta-step at hand, save a checkpoint and return
+            early, with the signal in the state; a second one acts at once. Otherwise signals are left alone: Ctrl-C
+            raises ``KeyboardInterrupt``, and the last checkpoint is what is kept.
 
     Raises:
         BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
@@ -97,17 +95,15 @@ def train(
     >>> train(learner, hs.SinusoidTasks(shots=10, queries=10), meta_steps=3).meta_step
     3
     """
-    for name, value in (("meta_steps", meta_steps), ("meta_batch", meta_batch), ("checkpoint_every", checkpoint_every)):
-        if value < 1:
-            raise BadInputError(f"{name}={value} must be positive.")
+    check_positive(meta_steps=meta_steps, meta_batch=meta_batch, checkpoint_every=checkpoint_every)
     if validation:
         validation.check()
-    trained = learner.trained_names
-    meta_params: Params = {name: p for name, p in learner.named_parameters() if name in trained}
-    if not meta_params:
-        raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
+    meta_params = trained_params(learner)
     outer = optimizer(meta_params.values())
     schedule = scheduler(outer) if scheduler else None
+    plateau = schedule if isinstance(schedule, ReduceLROnPlateau) else None
+    if plateau:
+        check_plateau(plateau, learner, validation)
     meta_gradient = engine or MetaGradient(learner, meta_steps=meta_steps)
     device = next(iter(meta_params.values())).device
     generator = torch.Generator(where_drawn(tasks))
@@ -139,7 +135,7 @@ def train(
 
     with (
         fork_rng([device] if device.type == "cuda" else []),
-        stop_signals(state),
+        stop_signals(state) if stop_on_signal else nullcontext(),
         Progress(meta_steps, state.meta_step, shown=rank() == 0) as progress,
     ):
         while state.meta_step < meta_steps:
@@ -155,38 +151,61 @@ def train(
                 else:
                     recorded = None
                     gradient, metrics = differentiate()
-            last = state.meta_step + 1 == meta_steps
-            validating = validation and (last or (state.meta_step + 1) % validation.every == 0)
-            saving = (state.meta_step + 1) % checkpoint_every == 0
-            waited = device.type == "cpu" or last or validating or saving or state.meta_step % STEPS_AHEAD == 0
+            done = state.meta_step + 1
+            validating = validation is not None and validation.is_due(done, meta_steps)
+            saving = done % checkpoint_every == 0 or done == meta_steps
+            waited = device.type == "cpu" or validating or saving or state.meta_step % STEPS_AHEAD == 0
             if waited:
-                check_finite("loss", metrics, state, run)
+                check_finite("loss", {"loss": metrics["loss"]}, state, run)
                 check_finite("meta-gradient", gradient, state, run)
             if not recorded:
                 update(gradient)
             if waited:
                 check_finite("meta-parameters", learner.meta_params, state, run)
-            if schedule and not isinstance(schedule, ReduceLROnPlateau):
+            if schedule and not plateau:
                 schedule.step()
-            state.meta_step += 1
+            state.meta_step = done
             state.seconds = time.perf_counter() - started
-            state.log.append({"meta_step": state.meta_step, **metrics, "seconds": round(state.seconds, 3)})
+            state.log.append({"meta_step": done, **metrics, "seconds": round(state.seconds, 3)})
             if waited:
                 read_back(state.log[-STEPS_AHEAD:])
-                progress.update(state.meta_step, {name: state.log[-1][name] for name in metrics})
-
+                progress.update(done, {name: state.log[-1][name] for name in metrics})
             if validation and validating:
                 result = validate(learner, validation, seed, meta_gradient.choices.execution, state, run)
                 progress.validated(result)
-                if isinstance(schedule, ReduceLROnPlateau):
-                    schedule.step(result.value)
+                if plateau:
+                    plateau.step(result.value)
             if saving:
                 together(keep)
-        together(keep)
-        agree_to_stop(state)
+        together(keep)  # where a signal has ended it early
+        agree_to_stop(state)  # on what came since the last meta-step
     if state.meta_step >= meta_steps and state.best_params:
         learner.load_state_dict(state.best_params, strict=False)
     return state
+
+
+def check_positive(**numbers: int) -> None:
+    """Refuses arguments that are not positive.
+
+    Raises:
+        BadInputError: one is not; the sentence names it.
+    """
+    for name, value in numbers.items():
+        if value < 1:
+            raise BadInputError(f"{name}={value} must be positive.")
+
+
+def trained_params(learner: Learner) -> Params:
+    """The learner's own parameters that are trained, to be changed in place.
+
+    Raises:
+        BadInputError: there are none.
+    """
+    trained = learner.trained_names
+    meta_params: Params = {name: parameter for name, parameter in learner.named_parameters() if name in trained}
+    if not meta_params:
+        raise BadInputError("the learner has no parameter that requires a gradient: there is nothing to train.")
+    return meta_params
 
 
 def meta_update(outer: Optimizer, meta_params: Params, gradient: Params) -> None:

@@ -1,13 +1,8 @@
-"""Where the outer loop stands: how it is saved, restored, and stopped by a signal."""
+"""Where the outer loop stands, and how that is saved and restored."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +13,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils._pytree import tree_map
 
-from headstart.distributed.processes import RankLostError, from_first, largest_over_ranks, world_size
+from headstart.distributed.processes import from_first, world_size
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.params import Params
 from headstart.runs.folder import Checkpoint, RunFolder, check_fits
-from headstart.system.process import launched
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +29,7 @@ class TrainingState:
     Attributes:
         meta_step: outer updates made.
         seconds: wall-clock time of training, validation included, over all resumptions.
-        best: the best validation accuracy or mean squared error, reached after ``best_step`` outer updates.
+        best: the best value of the metric in validation, reached after ``best_step`` outer updates.
         best_params: the meta-parameters that reached it.
         noted: the number of the signal that this process was sent, 0 for none.
         stopped_by: the number of the signal that ended training early, on all ranks alike.
@@ -138,65 +132,3 @@ def as_run_here(saved: dict[str, Any], outer: Optimizer) -> dict[str, Any]:
 def makers(outer: Optimizer, schedule: LRScheduler | None) -> str:
     """What kind of optimizer and scheduler a checkpoint is of."""
     return f"{type(outer).__name__} and {type(schedule).__name__ if schedule else 'no scheduler'}"
-
-
-@contextmanager
-def stop_signals(state: TrainingState) -> Iterator[None]:
-    """Notes the first SIGINT or SIGTERM in ``state.noted``; a second one acts as if there were no handler.
-
-    Whoever stops all processes of a machine stops a launcher too, which hands the signal on: what one of several
-    processes is sent within a second counts as one.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    noted_at = 0.0
-
-    def request_stop(number: int, frame: object) -> None:
-        nonlocal noted_at
-        now = time.monotonic()
-        if number == state.noted and not (launched() and now < noted_at + 1):
-            signal.signal(number, previous[signal.Signals(number)])
-            signal.raise_signal(number)
-        state.noted, noted_at = number, now
-
-    previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def agree_to_stop(state: TrainingState) -> bool:
-    """Whether any rank was sent a signal; then all leave after the same meta-step.
-
-    Raises:
-        RankLostError: another rank is gone.
-    """
-    state.stopped_by = largest_over_ranks(state.noted) or None
-    return state.stopped_by is not None
-
-
-@contextmanager
-def last_step_kept(keep: Callable[[], None], run: RunFolder | None) -> Iterator[None]:
-    """A context that leaves what is trained as it is but asks the other ranks; if one of them is gone, it saves.
-
-    Raises:
-        RankLostError: another rank is gone; the sentence says what is kept.
-    """
-    try:
-        yield
-    except RankLostError as error:
-        keep()
-        way_out = f"; go on: headstart resume {run.path}" if run else ""
-        raise RankLostError(f"{error} ({what_is_kept(run)}){way_out}") from error
-
-
-def what_is_kept(run: RunFolder | None) -> str:
-    """What there is of a run that had to stop, for people."""
-    if run is None:
-        return "nothing was saved"
-    checkpoint = run.latest_checkpoint()
-    return f"the checkpoint of meta-step {checkpoint.meta_step} is kept" if checkpoint else "no checkpoint yet"

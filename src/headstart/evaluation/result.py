@@ -1,0 +1,132 @@
+"""What an evaluation found: every task's score, and what is reported of them all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from headstart.learners.scoring import Metric
+
+NORMAL_QUANTILE = 1.96
+"""Half the width of a 95 % interval, in standard errors of the mean."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """What a learner reached on fixed tasks, after 0, 1, ..., ``inner_steps`` inner updates.
+
+    A task whose adapted parameters ran away has a score that is not finite, and so has then the mean over all tasks.
+    ``diverged`` counts these tasks, and the median, in which they count as the worst, still says what the others did.
+
+    Attributes:
+        metric: what was measured.
+        scores: the metric of every task, ``[task, inner step]``, float64. Evaluations with equal hashes can be paired.
+        task_hash: SHA-256 of every input and target of the tasks; equal hashes mean equal tasks.
+        transductive: whether a query example was predicted together with the others of its task, which batch norm uses;
+            otherwise each was predicted together with the support set alone (inductive).
+        seconds: wall-clock time of the evaluation.
+
+    >>> import torch, headstart as hs
+    >>> scores = torch.tensor([[2.0, 0.5], [2.0, math.nan], [2.0, 0.3]])
+    >>> result = Evaluation(hs.MSE, scores, "0123456789abcdef", transductive=True, seconds=1.0)
+    >>> result.value, result.median, result.diverged
+    (nan, 0.5, 1)
+    >>> result
+    mse median 0.5, 1 diverged (transductive, 1 inner step, 3 tasks, task hash 0123456789ab)
+    """
+
+    metric: Metric
+    scores: Tensor
+    task_hash: str
+    transductive: bool
+    seconds: float
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.scores)
+
+    @property
+    def inner_steps(self) -> int:
+        """Inner updates made before the last score."""
+        return self.scores.shape[1] - 1
+
+    @property
+    def by_inner_step(self) -> tuple[float, ...]:
+        """The mean over the tasks; not finite if one of them is not."""
+        return tuple(self.scores.mean(0).tolist())
+
+    @property
+    def interval_by_inner_step(self) -> tuple[float, ...]:
+        """Half the width of the mean's 95 % interval."""
+        return tuple((NORMAL_QUANTILE * self.scores.std(0) / math.sqrt(self.tasks)).tolist())
+
+    @property
+    def median_by_inner_step(self) -> tuple[float, ...]:
+        """The median over the tasks, those that are not a number counted as the worst."""
+        worst = -math.inf if self.metric.higher_is_better else math.inf
+        ordered = self.scores.masked_fill(self.scores.isnan(), worst).sort(0).values
+        return tuple(((ordered[(self.tasks - 1) // 2] + ordered[self.tasks // 2]) / 2).tolist())
+
+    @property
+    def value(self) -> float:
+        """The mean after the last inner step."""
+        return self.by_inner_step[-1]
+
+    @property
+    def interval(self) -> float:
+        """Half the width of the 95 % interval of ``value``."""
+        return self.interval_by_inner_step[-1]
+
+    @property
+    def median(self) -> float:
+        """The median after the last inner step."""
+        return self.median_by_inner_step[-1]
+
+    @property
+    def diverged(self) -> int:
+        """Number of tasks whose last score is not finite."""
+        return self.diverged_by(self.inner_steps)
+
+    def diverged_by(self, step: int) -> int:
+        """Number of tasks whose score after ``step`` inner updates is not finite."""
+        return int((~self.scores[:, step].isfinite()).sum())
+
+    def after(self, step: int) -> str:
+        """The metric after ``step`` inner updates, for people."""
+        mean, interval, median = (
+            self.metric.digits(figures[step])
+            for figures in (self.by_inner_step, self.interval_by_inner_step, self.median_by_inner_step)
+        )
+        unit = self.metric.unit
+        if diverged := self.diverged_by(step):
+            return f"median {median}{unit}, {diverged:,} diverged"
+        return f"{mean}{unit} ± {interval}" + ("" if self.metric.is_fraction else f", median {median}")
+
+    def record(self) -> dict[str, object]:
+        """What ``test.json`` holds of it."""
+        return {
+            self.metric.name: self.value,
+            "interval": self.interval,
+            "tasks": self.tasks,
+            "task_hash": self.task_hash,
+            "inner_steps": self.inner_steps,
+            "transductive": self.transductive,
+            "seconds": round(self.seconds, 3),
+            "median": self.median,
+            "diverged": self.diverged,
+            f"{self.metric.name}_by_inner_step": self.by_inner_step,
+            "interval_by_inner_step": self.interval_by_inner_step,
+            "median_by_inner_step": self.median_by_inner_step,
+        }
+
+    def __repr__(self) -> str:
+        """One line, for people."""
+        mode = "transductive" if self.transductive else "inductive"
+        steps = f"{self.inner_steps} inner step{'s' * (self.inner_steps != 1)}"
+        return (
+            f"{self.metric.name} {self.after(self.inner_steps)} "
+            f"({mode}, {steps}, {self.tasks:,} tasks, task hash {self.task_hash[:12]})"
+        )
