@@ -84,8 +84,7 @@ def test_the_weights_go_from_equal_to_the_last_step_alone_and_the_order_from_fir
     assert seen[750] == seen[1499] == (2, [0, 0, 0, 0, 1])
 
 
-def test_a_change_of_the_weights_reaches_the_compiled_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", lambda graph, **settings: graph)
+def test_a_change_of_the_weights_reaches_the_compiled_program(only_traced: None) -> None:
     learner = maml_plus_plus(order=2)
     run = hs.MetaGradient(learner, compile=True)
     episodes = image_episodes(tasks=2)
