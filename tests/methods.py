@@ -6,7 +6,7 @@ Of a product ``pytest`` runs what proves something new, and ``pytest -m full`` t
   than its parameters and its outputs.
 - learners, recorded or compiled update by update: one of each mechanism (``MECHANISMS``); the others differ in what
   they compute, which the eager tests prove, not in how it is run.
-- compiled for real: one of each form and order of derivative; the graphs of all others are run as they were traced.
+- compiled for real: one of each form; of all others the graph that would be compiled is run as it was traced.
 - processes: two; one has nothing to share, and a third does what the second does.
 """
 

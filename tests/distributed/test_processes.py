@@ -249,7 +249,7 @@ def test_any_number_of_ranks_does_what_one_process_does(
 @given(tasks=st.integers(0, 50), count=st.integers(1, 9))
 def test_the_parts_are_contiguous_and_as_equal_as_can_be(tasks: int, count: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranks, "count", lambda: count)
+        patch.setattr(ranks, "world_size", lambda: count)
         parts = []
         for number in range(count):
             patch.setattr(ranks, "rank", lambda number=number: number)
@@ -435,13 +435,13 @@ def test_bad_input_that_only_the_workers_find_is_one_line_and_code_2(tmp_path: P
     [
         ("--workers 4", "--workers 4 cannot share 3 tasks; use at most 3."),
         ("--workers 0", "--workers 0 is out of its range; choose 1 or more."),
-        ("--workers 2 --ways 0", "--ways 0 is out of its range; choose 1 or more."),
+        ("--workers 2 --shots 0", "--shots 0 is out of its range; choose 1 or more."),
     ],
 )
 def test_what_cannot_be_shared_is_refused_before_anything_starts(
     arguments: str, sentence: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("headstart.running.launch")
+    monkeypatch.delattr("headstart.distributed.launch.launch")
     assert cli.main(["train", *SMALL, *arguments.split(), "--out", "run"]) == 2
     assert capfd.readouterr() == ("", f"headstart: {sentence}\n")
     assert not Path("run").exists()
