@@ -1,27 +1,51 @@
-"""What several tests share: the real Omniglot, where there is one."""
+"""What several tests share: one thread, caches of nobody's, the real Omniglot, and programs that are only traced.
+
+``pytest`` runs two processes (``-n 2``), which share a folder for what is dear to make. The tests import PyTorch, and
+this file does not, since the process that hands them out needs none.
+"""
 
 from __future__ import annotations
 
 import os
 
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before PyTorch is imported, as the command line does
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # each of two processes; before PyTorch is imported, as is the next
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
-from headstart.datasets.image_classes import ImageClasses
-from headstart.datasets.omniglot import load_omniglot
+if TYPE_CHECKING:
+    from headstart.datasets.image_classes import ImageClasses
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of this run of the tests."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 collect_ignore = ["cli/extension.py"]  # which registers what it holds as soon as it is imported
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def no_user_cache(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Iterator[None]:
     """No test reads or writes the cache of the person who runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(shared_folder / "compiled"))
+        yield
+
+
+@pytest.fixture
+def only_traced() -> Iterator[None]:
+    """The graph that would be compiled is run as it is."""
+    from methods import not_compiled
+
+    with not_compiled():
         yield
 
 
@@ -36,12 +60,15 @@ def omniglot_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def omniglot_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def omniglot_cache(shared_folder: Path) -> Path:
     """The cache that ``omniglot`` fills; tests may read it, and copy it before they change it."""
-    return tmp_path_factory.mktemp("omniglot-cache")
+    return shared_folder / "omniglot-cache"
 
 
 @pytest.fixture(scope="session")
 def omniglot(omniglot_root: Path, omniglot_cache: Path) -> ImageClasses:
-    """Omniglot at 28 x 28, read once per session."""
-    return load_omniglot(omniglot_root, cache=omniglot_cache)
+    """Omniglot at 28 x 28, its pictures read once for all processes."""
+    from headstart.datasets.omniglot import load_omniglot
+
+    with FileLock(f"{omniglot_cache}.lock"):
+        return load_omniglot(omniglot_root, cache=omniglot_cache)

@@ -1,13 +1,27 @@
-"""The tables that the tests multiply: every learner, every model, every form of execution. One row each."""
+"""The tables that the tests multiply: every learner, every model, every form of execution. One row each.
+
+Of a product ``pytest`` runs what proves something new, and ``pytest -m full`` the rest, which repeats it:
+
+- learner x model: every learner on one model, and every model with two learners; a learner sees no more of a model
+  than its parameters and its outputs.
+- learners, recorded or compiled update by update: one of each mechanism (``MECHANISMS``); the others differ in what
+  they compute, which the eager tests prove, not in how it is run.
+- compiled for real: one of each form; of all others the graph that would be compiled is run as it was traced.
+- processes: two; one has nothing to share, and a third does what the second does.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.fx.experimental import proxy_tensor
 
 import headstart as hs
 from headstart.models.searchable import OPERATIONS
@@ -146,9 +160,34 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "MLP-none": lambda: hs.MLP(64, WAYS, (16, 16), activation=torch.tanh),
     "user": WithNativeBatchNorm,
 }
+MECHANISMS = {
+    "MAML": "derivatives of both orders through an inner loop",
+    "FOMAML": "the first order alone",
+    "MAML-Adam-beta1": "a rule that remembers",
+    "ANIL": "a part of the model adapts",
+    "LayerStepRates": "a rule that is learned, another one at every inner step",
+    "MetaCurvature": "a rule with products of matrices",
+    "MAML++": "every inner step is evaluated, with norms of its own",
+    "LearningToOptimize": "an unroll that is cut, with a network as its rule",
+    "Reptile": "no derivative through the inner loop, mini-batches",
+    "T-NAS": "a structure and weights that take turns",
+    "ProtoNet": "no inner loop",
+    "ProtoMAML": "a head that the support set makes",
+    "ImplicitMAML": "a linear solve",
+    "CAVIA": "a context instead of weights",
+    "ClassifierPretraining": "no tasks in training",
+}
+"""One learner of each kind, and what is its own."""
+
+
+def case(*values: object, repeats: bool = False) -> Any:
+    """A row of a parametrized test; one that only repeats what other rows prove is left to ``pytest -m full``."""
+    return pytest.param(*values, marks=[pytest.mark.full] if repeats else [])
+
+
 EVERY_MODEL = ("MAML", "FOMAML", "MAML-Adam", "Reptile", "Reptile-Adam", "Pretraining", "ClassifierPretraining")
 PAIRS = [
-    (learner, model)
+    case(learner, model, repeats=model != "user" and learner not in ("MAML", "Reptile"))
     for learner in LEARNERS
     for model in MODELS
     if learner in EVERY_MODEL or model in ("Conv4-batch", "user")
@@ -190,3 +229,15 @@ def built(learner: str, model: str) -> hs.Learner:
 def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
     assert left.keys() == right.keys()
     return max((left[name] - right[name]).abs().max().item() for name in left)
+
+
+@contextlib.contextmanager
+def not_compiled() -> Iterator[None]:
+    """A context in which the graph that would be compiled is run as it is, which takes seconds less.
+
+    Tracing leaves out the note of every value's shape, which takes three quarters of its time; the graph is the same.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "compile", lambda graph, **settings: graph)
+        patch.setattr(proxy_tensor, "set_meta", lambda proxy, value: proxy)
+        yield

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from headstart.distributed.processes import RankLostError
 from headstart.episodes import slice_tasks
 from headstart.experiments.experiment import device_called
 from headstart.runs.folder import load_meta_params
-from methods import built, image_episodes, largest_difference
+from methods import built, case, image_episodes, largest_difference, not_compiled
 
 TOLERANCE = 1e-10
 TASKS = 7
@@ -150,11 +151,12 @@ def refusals() -> list[str]:
     return heard
 
 
-def program(folder: Path) -> None:
+def program(folder: Path, for_real: bool) -> None:
     """One rank of ``in_processes``."""
     with ranks.process_group():
         number, count = ranks.rank(), ranks.world_size()
-        report = results(folder)
+        with nullcontext() if for_real else not_compiled():
+            report = results(folder)
         report["gathered"] = ranks.gather_in_order(torch.full((number + 1, 2), float(number)))
         report["first"] = ranks.from_first(lambda: number)
         report["summed"] = ranks.sum_over_ranks(
@@ -175,15 +177,15 @@ def program(folder: Path) -> None:
     os._exit(0)  # as the command line does
 
 
-def in_processes(folder: Path, count: int) -> list[dict[str, Any]]:
+def in_processes(folder: Path, count: int, for_real: bool) -> list[dict[str, Any]]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         told = {"WORLD_SIZE": str(count), "MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1])}
-    code = f"import pathlib, test_processes; test_processes.program(pathlib.Path({str(folder)!r}))"
+    told["PYTHONPATH"] = os.pathsep.join(sys.path)  # which has this file and ``methods``
+    code = f"import pathlib, test_processes; test_processes.program(pathlib.Path({str(folder)!r}), {for_real})"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
-            cwd=Path(__file__).parent,
             env={**os.environ, **told, "RANK": str(number), "LOCAL_RANK": str(number), "OMP_NUM_THREADS": "1"},
         )
         for number in range(count)
@@ -199,12 +201,16 @@ def in_processes(folder: Path, count: int) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return results(tmp_path_factory.mktemp("alone"))
+    with not_compiled():
+        return results(tmp_path_factory.mktemp("alone"))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_any_number_of_ranks_does_what_one_process_does(count: int, alone: dict[str, Any], tmp_path: Path) -> None:
-    reports = in_processes(tmp_path, count)
+@pytest.mark.parametrize(("count", "for_real"), [(2, False), *(case(count, True, repeats=True) for count in (1, 2, 3))])
+def test_any_number_of_ranks_does_what_one_process_does(
+    count: int, for_real: bool, alone: dict[str, Any], tmp_path: Path
+) -> None:
+    """The meta-gradient that is to be compiled is compiled for real, or only traced."""
+    reports = in_processes(tmp_path, count, for_real)
     for report in reports:
         for learner, (gradient, metrics) in alone["gradients"].items():
             ours, our_metrics = report["gradients"][learner]
@@ -244,7 +250,7 @@ def test_any_number_of_ranks_does_what_one_process_does(count: int, alone: dict[
 @given(tasks=st.integers(0, 50), count=st.integers(1, 9))
 def test_the_parts_are_contiguous_and_as_equal_as_can_be(tasks: int, count: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranks, "count", lambda: count)
+        patch.setattr(ranks, "world_size", lambda: count)
         parts = []
         for number in range(count):
             patch.setattr(ranks, "rank", lambda number=number: number)
@@ -430,13 +436,13 @@ def test_bad_input_that_only_the_workers_find_is_one_line_and_code_2(tmp_path: P
     [
         ("--workers 4", "--workers 4 cannot share 3 tasks; use at most 3."),
         ("--workers 0", "--workers 0 is out of its range; choose 1 or more."),
-        ("--workers 2 --ways 0", "--ways 0 is out of its range; choose 1 or more."),
+        ("--workers 2 --shots 0", "--shots 0 is out of its range; choose 1 or more."),
     ],
 )
 def test_what_cannot_be_shared_is_refused_before_anything_starts(
     arguments: str, sentence: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("headstart.running.launch")
+    monkeypatch.delattr("headstart.distributed.launch.launch")
     assert cli.main(["train", *SMALL, *arguments.split(), "--out", "run"]) == 2
     assert capfd.readouterr() == ("", f"headstart: {sentence}\n")
     assert not Path("run").exists()

@@ -14,21 +14,28 @@ import torch
 from torch import Tensor, nn
 
 import headstart as hs
-from headstart.engine.compilation import Compiled
+from headstart.engine.compilation import Compiled, traced
 from headstart.engine.programs import Programs
-from methods import EVERY_MODEL, LEARNERS, PAIRS, WAYS, built, image_episodes, largest_difference
+from methods import (
+    EVERY_MODEL,
+    LEARNERS,
+    MECHANISMS,
+    PAIRS,
+    WAYS,
+    built,
+    case,
+    image_episodes,
+    largest_difference,
+    not_compiled,
+)
 
-
-@pytest.fixture
-def only_traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The graph that would be compiled is run as it is, which takes seconds less."""
-    monkeypatch.setattr(torch, "compile", lambda graph, **settings: graph)
-
-
-WHOLE = [(learner, model, "whole") for learner, model in PAIRS]
+WHOLE = [pytest.param(*pair.values, "whole", marks=pair.marks) for pair in PAIRS]
 NOT_ADAPTING = ("Pretraining", "ClassifierPretraining")
 ADAPTING = [name for name, make in LEARNERS.items() if make(hs.Conv4(WAYS)).inner_steps and name not in NOT_ADAPTING]
-BY_UPDATES = [(learner, "MLP-none" if learner in EVERY_MODEL else "user", "updates") for learner in ADAPTING]
+BY_UPDATES = [
+    case(learner, "MLP-none" if learner in EVERY_MODEL else "user", "updates", repeats=learner not in MECHANISMS)
+    for learner in ADAPTING
+]
 
 
 @pytest.mark.parametrize(("learner", "model", "form"), [*WHOLE, *BY_UPDATES])
@@ -44,11 +51,25 @@ def test_what_is_compiled_is_the_eager_meta_gradient(learner: str, model: str, f
     assert is_compiled(run)
 
 
+def test_the_graph_is_the_same_without_the_notes_that_these_tests_leave_out() -> None:
+    subject = built("MAML", "user")
+    arguments = dict(subject.named_parameters()), image_episodes(tasks=2)
+    noted = traced(subject.meta_gradient, arguments)
+    with not_compiled():
+        bare = traced(subject.meta_gradient, arguments)
+    assert "val" in next(iter(noted.graph.nodes)).meta and "val" not in next(iter(bare.graph.nodes)).meta
+    assert bare.code == noted.code
+    constants = noted.state_dict()
+    assert bare.state_dict().keys() == constants.keys()
+    assert all(torch.equal(value, constants[name]) for name, value in bare.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("learner", "model", "form"),
     [
-        *((learner, "MLP-none", "whole") for learner in (*EVERY_MODEL, "MetaSGD", "MetaCurvature")),
-        ("MAML", "Conv4-batch", "whole"),
+        *(case(name, "MLP-none", "whole", repeats=True) for name in (*EVERY_MODEL, "MetaSGD", "MetaCurvature")),
+        case("MAML", "Conv4-batch", "whole", repeats=True),
+        ("MAML", "user", "whole"),
         ("MAML", "MLP-batch", "updates"),
     ],
 )

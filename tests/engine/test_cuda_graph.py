@@ -22,7 +22,7 @@ from headstart.runs.folder import RunFolder
 from headstart.tasks.distribution import TaskDistribution
 from headstart.tasks.supervised import SupervisedTasks
 from headstart.training.state import TrainingState
-from methods import LEARNERS, WAYS
+from methods import LEARNERS, MECHANISMS, WAYS, case
 
 META_STEPS = 2 * cuda_graph.WARM_UPS + 4
 IMAGES = torch.randint(0, 256, (12, 6, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -92,7 +92,7 @@ def check(
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-@pytest.mark.parametrize("method", LEARNERS)
+@pytest.mark.parametrize("method", [case(name, repeats=name not in MECHANISMS) for name in LEARNERS])
 def test_a_recording_of_every_learner_is_its_whole_meta_step(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if method.startswith(("StructureSearch", "T-NAS")):
         check(lambda: new_learner(method), monkeypatch, called=2 * cuda_graph.WARM_UPS, tasks=HELD_OUT)

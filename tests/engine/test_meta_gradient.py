@@ -91,7 +91,7 @@ def test_bad_arguments_are_named(settings: dict[str, object], named: str) -> Non
         hs.MetaGradient(built("MAML", "MLP-none"), **settings)
 
 
-def test_the_call_of_the_design_page() -> None:
+def test_the_call_of_the_design_page(only_traced: None) -> None:
     learner = hs.MAML(hs.Conv4(ways=5), inner_lr=0.4, inner_steps=1, order=2)
     meta_params = dict(learner.named_parameters())
     target = torch.arange(5).repeat(2, 1)

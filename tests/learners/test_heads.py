@@ -69,9 +69,8 @@ def test_what_was_trained_with_five_ways_adapts_to_others(name: str, ways: int) 
 @pytest.mark.parametrize("compile", [False, True])
 @pytest.mark.parametrize("name", EPISODIC)
 def test_programs_and_plans_are_made_anew_for_other_ways_of_the_same_shapes(
-    name: str, compile: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, compile: bool, only_traced: None
 ) -> None:
-    monkeypatch.setattr(torch, "compile", lambda graph, **settings: graph)
     learner = LEARNERS[name](hs.MLP(64, 5, (8,)))
     run = hs.MetaGradient(learner, compile=compile)
     for ways, shots in ((4, 3), (6, 2), (4, 3)):  # of both the support set has 12 examples

@@ -108,8 +108,7 @@ def test_where_the_end_alone_is_wanted_nothing_else_is_made(steps: int) -> None:
     assert largest_difference(ends[-1], points[-1]) == 0
 
 
-def test_a_change_of_the_weights_reaches_the_compiled_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", lambda graph, **settings: graph)
+def test_a_change_of_the_weights_reaches_the_compiled_program(only_traced: None) -> None:
     learner = maml_plus_plus(order=2)
     run = hs.MetaGradient(learner, compile=True)
     episodes = image_episodes(tasks=2)

@@ -70,8 +70,7 @@ def test_equals_a_plain_autograd_loop(inner_steps: int, adapt_structure: bool) -
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_one_engine_serves_both_kinds_of_meta_step(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", lambda program, **_: program)  # the traced graph itself, of each kind
+def test_one_engine_serves_both_kinds_of_meta_step(compiled: bool, only_traced: None) -> None:
     learner, episodes = hs.StructureSearch(searchable(), inner_lr=INNER_LR).double(), image_episodes(tasks=3)
     run = hs.MetaGradient(learner, "chunks", chunk_size=1, compile=compiled)
     for meta_step in (0, 1, 2):

@@ -80,8 +80,7 @@ def test_equals_a_plain_loop_with_the_sum_of_the_matrices(order: int) -> None:
     assert largest_difference(found, dict(zip(leaves, expected, strict=True))) < 1e-10
 
 
-def test_every_execution_gives_the_same_compiled_included(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", lambda graph, **settings: graph)
+def test_every_execution_gives_the_same_compiled_included(only_traced: None) -> None:
     learner, episodes = low_rank(), image_episodes(tasks=4)
     oracle, _ = learner.meta_gradient(learner.meta_params, episodes)
     for settings in ({"compile": True}, *EXECUTIONS.values()):
