@@ -32,11 +32,11 @@ class Learner(nn.Module):
     names of ``learner.meta_params``, the learner's own parameters; those with ``requires_grad=False`` neither adapt nor
     get a meta-gradient.
 
-    Every method can be differentiated by what it is given. ``learner.meta_params`` are leaves of PyTorch's graph: after
-    ``backward()`` their ``grad`` is filled, and what is computed of them holds its graph for as long as it is kept.
-    Under ``torch.no_grad()`` it holds none, and neither does what ``meta_gradient`` and :func:`headstart.evaluate`
-    return. Where a learner's meta-gradient is that of its loss, as is that of all but Reptile and implicit MAML, it is
-    the same as with ``torch.vmap`` and ``backward()``:
+    Every method can be differentiated by what it is given. ``learner.meta_params`` are leaves of PyTorch's graph:
+    ``backward()`` fills their ``grad``, and what is computed of them holds a graph for as long as it is kept. Under
+    ``torch.no_grad()``, or of detached tensors, it holds none; what ``meta_gradient`` and :func:`headstart.evaluate`
+    return never does. The meta-gradient of all learners but Reptile and implicit MAML is the gradient of the mean
+    ``task_loss``, so that ``backward()`` comes to the same:
 
     >>> import headstart as hs
     >>> learner, examples = hs.MAML(nn.Linear(2, 3)), Examples(torch.rand(4, 6, 2), torch.arange(3).repeat(4, 2))
