@@ -28,6 +28,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
+
 collect_ignore = ["cli/extension.py"]  # which registers what it holds as soon as it is imported
 
 

@@ -106,3 +106,14 @@ def test_every_problem_keeps_its_contract(problem: str, omniglot_root: Path) -> 
     assert isinstance(sets, hs.TaskSets) and outputs_of(blank) == outputs_of(sets.training)
     for tasks in sets:
         assert len(tasks.sample(2, torch.Generator()).query.targets) == 2
+
+
+def test_ink_and_turns_at_test_are_those_of_the_settings() -> None:
+    settings = TRAINED.replace(glyph_classes=10)
+    generator = torch.Generator().manual_seed(0)
+    plain, inverted, turned = (
+        Experiment(settings.replace(**given)).task_sets.test.sample(4, generator.manual_seed(0))
+        for given in ({}, {"ink": 0}, {"test_rotations": "tasks"})
+    )
+    assert torch.allclose(inverted.query.inputs, 1 - plain.query.inputs)
+    assert not torch.equal(turned.query.inputs, plain.query.inputs)

@@ -63,6 +63,13 @@ def test_a_record_of_another_version_is_refused_by_the_name_that_differs() -> No
         settings_from_record(record)
 
 
+def test_a_record_from_before_a_setting_means_what_it_meant() -> None:
+    record = default_settings().record()
+    for name in ("adapt", "train_ways", "ink", "test_rotations"):
+        del record[name]
+    assert settings_from_record(record) == default_settings()
+
+
 def test_the_record_of_a_python_run_is_called_that() -> None:
     with pytest.raises(BadInputError, match="this run was made in Python"):
         settings_from_record({"name": "mine"})

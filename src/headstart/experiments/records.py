@@ -11,6 +11,10 @@ from headstart.experiments.settings import CHOICES, Settings, check, kinds
 from headstart.problems.settings import from_record
 
 
+ADDED = {"adapt": "all", "train_ways": None, "ink": 1, "test_rotations": "none"}
+"""Settings that came later, with what runs did before there were any."""
+
+
 def settings_from_record(record: dict[str, Any]) -> Settings:
     """The settings that ``settings.record()`` came from.
 
@@ -31,6 +35,7 @@ def settings_from_record(record: dict[str, Any]) -> Settings:
     record = upgraded(record) if "data" in record else record
     groups = kinds(*(str(record.get(choice)) for choice in CHOICES))
     names = {field.name for kind in groups.values() for field in dataclasses.fields(kind)}
+    record = {**{name: value for name, value in ADDED.items() if name in names}, **record}
     if names != record.keys():
         name = sorted(names ^ record.keys())[0]
         raise BadInputError(f"config.json is not of this version of headstart: {name!r} is in only one of the two.")
@@ -49,7 +54,7 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
         raise BadInputError(
             f"this run was trained with --precision {record['precision']}, which there is no more; train it anew."
         )
-    old = {"problem": record["data"], "adapt": "all", "train_ways": None, **record}
+    old = {"problem": record["data"], **record}
     if METHODS[str(old["method"])].tasks == "SupervisedTasks":  # whose batches are of ways times queries
         old |= {"train_ways": old["queries"], "queries": old["ways"]}
     groups = kinds(*(str(old.get(choice)) for choice in CHOICES))

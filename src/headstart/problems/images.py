@@ -19,7 +19,11 @@ class ImageSettings:
     image_size: Count = 28
     """Pixels along each side."""
     rotations: Literal["classes", "tasks", "none"] = "classes"
-    """Turns by 90 degrees in training: new classes, random per task, or none. Validation and test are never turned."""
+    """Turns by 90 degrees in training: new classes, random per class and task, or none."""
+    test_rotations: Literal["tasks", "none"] = "none"
+    """Turns by 90 degrees at validation and test: none, or random per class and task, as in MAML's code."""
+    ink: Literal[1, 0] = 1
+    """Value of a pixel with ink; paper has the other. Reptile's code has 0."""
 
 
 class ImageProblem(Problem):
@@ -51,16 +55,19 @@ class ImageProblem(Problem):
         """
 
     def task_sets(self, settings: ImageSettings, task: ClassificationTask) -> TaskSets:
-        """Training tasks turned as ``rotations`` says, and validation and test tasks as they are."""
+        """Training tasks turned as ``rotations`` says, validation and test tasks as ``test_rotations``."""
         from headstart.distributed.processes import from_first
 
         def parts() -> list[hs.ImageClasses]:
             classes = self.load(settings)
-            return [classes.choose(names) for names in self.split(settings)]
+            images = classes.images if settings.ink == 1 else 255 - classes.images
+            return [classes._replace(images=images).choose(names) for names in self.split(settings)]
 
         training, validation, test = from_first(parts)
         return TaskSets(
-            training_tasks(training, settings, task), unseen_tasks(validation, task), unseen_tasks(test, task)
+            training_tasks(training, settings, task),
+            unseen_tasks(validation, settings, task),
+            unseen_tasks(test, settings, task),
         )
 
     def blank_tasks(self, settings: ImageSettings, task: ClassificationTask) -> hs.ClassificationTasks:
@@ -72,8 +79,8 @@ class ImageProblem(Problem):
         return training_tasks(hs.ImageClasses(blank, names), settings, task)
 
     def settings_like(self, other: Any) -> Any:
-        """The default settings with the image size of ``other``."""
-        return self.settings(image_size=other.image_size)
+        """The default settings with the size and the ink of ``other``'s images."""
+        return self.settings(image_size=other.image_size, ink=other.ink)
 
     def check_unseen(self, trained: Any, evaluated: Any) -> None:
         """Refuses another split whose test classes were trained or validated on."""
@@ -99,8 +106,8 @@ def training_tasks(
     )
 
 
-def unseen_tasks(classes: hs.ImageClasses, task: ClassificationTask) -> hs.ClassificationTasks:
-    """The validation or test tasks of a data set, never turned."""
+def unseen_tasks(classes: hs.ImageClasses, settings: ImageSettings, task: ClassificationTask) -> hs.ClassificationTasks:
+    """The validation or test tasks of a data set."""
     return hs.ClassificationTasks(
-        classes, ways=task.ways, shots=task.shots, queries=task.test_queries, rotations="none"
+        classes, ways=task.ways, shots=task.shots, queries=task.test_queries, rotations=settings.test_rotations
     )
