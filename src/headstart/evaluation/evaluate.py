@@ -43,8 +43,10 @@ def evaluate(
     """Adapts to ``count`` fixed tasks and takes the learner's metric on their query sets, with dropout off; the
     meta-parameters, the module's mode and the global random generator stay as they are.
 
-    Task ``i`` is drawn from a generator derived from ``(seed, purpose, i)`` alone. Where ``torch.distributed`` has a
-    process group, each rank evaluates its part of the tasks, and all return the same.
+    Task ``i`` is drawn from a generator derived from ``(seed, purpose, i)`` alone. A task whose inner loop diverges is
+    no error: the result counts these tasks and has the median over all of them beside the mean.
+
+    Where ``torch.distributed`` has a process group, each rank evaluates its part of the tasks, and all return the same.
 
     Args:
         learner: what is evaluated.

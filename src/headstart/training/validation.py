@@ -77,7 +77,8 @@ def validate(
     state: TrainingState,
     run: RunFolder | None,
 ) -> Evaluation:
-    """Evaluates the learner on the validation tasks and keeps its meta-parameters if they are the best so far."""
+    """Evaluates the learner on the validation tasks and keeps its meta-parameters if they are the best so far, by the
+    mean of its metric; one that is not a number is worse than any number."""
     result = evaluate(
         learner,
         validation.tasks,
