@@ -10,7 +10,6 @@ from headstart.experiments.methods import METHODS
 from headstart.experiments.settings import CHOICES, Settings, check, kinds
 from headstart.problems.settings import from_record
 
-
 ADDED = {"adapt": "all", "train_ways": None, "ink": 1, "test_rotations": "none"}
 """Settings that came later, with what runs did before there were any."""
 
