@@ -201,7 +201,6 @@ def build_engine(config: Config, learner: Learner) -> MetaGradient:
         compile=config.compile if config.compile in ("whole", "updates") else chosen[config.compile],
         recompute=chosen[config.recompute],
         memory=None if config.memory is None else int(config.memory * 2**30),
-        precision=config.precision,
         meta_steps=config.meta_steps,
     )
 

@@ -115,8 +115,6 @@ class Config:
     """Whether inner loops are computed anew for their derivative instead of kept; auto does if --memory is short."""
     memory: float | None = None
     """GiB that each process may hold; half of the machine's, divided by the processes, if None."""
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Of matrix products and convolutions in training: tf32 (GPUs) and bfloat16 are faster and less exact."""
     device: str = "auto"
     """Where: cpu, cuda, or auto for cuda where there is one."""
     workers: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,13 +29,11 @@ class Recomputation:
     Attributes:
         segments: whether of ``steps`` inner updates about ``2 sqrt(steps)`` parameters are kept, otherwise all of them.
         execute: runs an update, or its derivative, of a batch of tasks; ``None`` for a plain call.
-        within: makes the context that they run in, of those that PyTorch does not keep up in derived functions.
         structures: the containers that a function returns, by its key.
     """
 
     segments: bool = True
     execute: Execute | None = None
-    within: Callable[[], AbstractContextManager[None]] = nullcontext
     structures: dict[Hashable, TreeSpec] = field(default_factory=dict)
 
 
@@ -96,8 +94,7 @@ def recomputed(
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         in_place = [tensor for _, tensor in sorted(zip(order, tensors, strict=True), key=lambda pair: pair[0])]
-        with how.within():
-            outputs, how.structures[name] = tree_flatten(function(*tree_unflatten(in_place, structure)))
+        outputs, how.structures[name] = tree_flatten(function(*tree_unflatten(in_place, structure)))
         return tuple(outputs)
 
     name = key, structure, *((leaf.shape, leaf.dtype) for leaf in leaves)  # what a function does may depend on these
