@@ -76,7 +76,8 @@ class MetaGradient:
 
     @torch.no_grad()
     def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        """The meta-gradient and the metrics, means over the tasks of ``episodes``, the same on every rank.
+        """The meta-gradient of what this meta-step updates, and the metrics: means over the tasks of ``episodes``, the
+        same on every rank.
 
         Raises:
             BadInputError: there are no tasks, or fewer than processes, or their targets do not fit the model's outputs.
@@ -146,8 +147,7 @@ class MetaGradient:
         if plan.compile == "no":
             return self.learner.meta_gradient(meta_params, episodes)
         run = self.learner.meta_gradient if plan.compile == "updates" else self._compiled_whole
-        gradient, metrics = run({**dict(self.learner.named_buffers()), **meta_params}, episodes)
-        return {name: gradient[name] for name in meta_params}, metrics
+        return run({**dict(self.learner.named_buffers()), **meta_params}, episodes)
 
     def _compiled_whole(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
         program = self._compiled.setdefault(self.kind_of_meta_step, Compiled(self.learner.meta_gradient))
@@ -166,12 +166,13 @@ class MetaGradient:
             self._chunk(meta_params, episodes, plan)
 
     def _loop(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
-        gradient = {name: torch.zeros_like(value) for name, value in meta_params.items()}
+        gradient: Params = {}
         losses, predictions = [], []
         tasks = len(episodes.query.targets)
         for task in range(tasks):
             task_gradient, task_loss, task_predictions = self.learner.task_gradient(meta_params, episodes.task(task))
-            gradient |= {name: gradient[name] + value / tasks for name, value in task_gradient.items()}
+            share = scale(task_gradient, 1 / tasks)
+            gradient = add(gradient, share) if gradient else share
             losses.append(task_loss)
             predictions.append(task_predictions)
         return gradient, metrics_of(torch.stack(losses), torch.stack(predictions), episodes.query.targets)

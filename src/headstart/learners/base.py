@@ -211,16 +211,15 @@ class Learner(nn.Module):
         """``mean over tasks of task_gradient``, eagerly in one ``vmap``: the oracle of every faster form.
 
         Shapes:
-            episodes: ``[task, example, ...]``; the meta-gradient has the names and shapes of ``meta_params``, with
-            zeros for what is not updated; the metrics are scalars
+            episodes: ``[task, example, ...]``; the meta-gradient has the names of what this meta-step updates
+            (``updated_names``), and their shapes; the metrics are scalars
 
         Returns:
             The meta-gradient, and ``loss`` with ``accuracy`` (class targets only) on the query sets.
         """
         per_task = vmap(self.task_gradient, in_dims=(None, 0), randomness="different")
         gradients, losses, predictions = per_task(meta_params, episodes)
-        zeros = {name: torch.zeros_like(value) for name, value in meta_params.items() if name not in gradients}
-        return {**mean(gradients), **zeros}, metrics_of(losses, predictions, episodes.query.targets)
+        return mean(gradients), metrics_of(losses, predictions, episodes.query.targets)
 
 
 def metrics_of(losses: Tensor, predictions: Tensor, targets: Tensor) -> Metrics:
