@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
+from headstart.learners.gradient import gradient_of
 from headstart.learners.inner_loop import mini_batch, unroll
 from headstart.models.normalization import with_exact_normalization
 from headstart.models.transformer import Attention
@@ -203,8 +204,7 @@ class Learner(nn.Module):
         def outcome(updated: Params) -> tuple[Tensor, Tensor]:
             return self.outcome({**updated, **fixed}, episode)
 
-        gradient, (loss, predictions) = grad_and_value(outcome, has_aux=True)(updated)
-        return gradient, loss, predictions
+        return gradient_of(outcome, updated)
 
     @torch.no_grad()
     def meta_gradient(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:

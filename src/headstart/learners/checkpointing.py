@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.func import grad, vmap
+from torch.func import vjp, vmap
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from headstart.randomness import State, random_numbers_from, random_state
@@ -83,6 +83,7 @@ def recomputed(
         key: names the function for ``how.execute``; ``None`` keeps it from that.
         how: the recomputation that it is part of.
 
+    >>> from torch.func import grad
     >>> twice_sine = lambda x: recomputed(lambda own, shared, factor: factor * own.sin(), x, {}, torch.tensor(2.0))
     >>> grad(twice_sine)(torch.tensor(0.0))
     tensor(2.)
@@ -122,14 +123,15 @@ class _Part:
         """The vector-Jacobian product: of the function's tensors, followed by one cotangent for each of its results."""
         varied, others, cotangents = tensors[: self.varied], tensors[self.varied : self.count], tensors[self.count :]
 
-        def along_cotangents(*varied: Tensor) -> Tensor:  # its gradient is the product
+        def again(*varied: Tensor) -> tuple[Tensor, ...]:
             with random_numbers_from(self.drawn):
                 outputs = self.run(*varied, *others)
-            pairs = zip(outputs, cotangents, strict=True)
-            products = [(output * along).sum() for output, along in pairs if output.is_floating_point()]
-            return torch.stack(products).sum()
+            return tuple(output for output in outputs if output.is_floating_point())
 
-        gradients: tuple[Tensor, ...] = grad(along_cotangents, argnums=tuple(range(self.varied)))(*varied)
+        _, pull_back = vjp(again, *varied)  # type: ignore[misc]
+        with torch.no_grad():
+            along = tuple(cotangent for cotangent in cotangents if cotangent.is_floating_point())
+            gradients: tuple[Tensor, ...] = pull_back(along, retain_graph=False)
         return gradients
 
     def of_tasks(self, info: Any, name: str, dims: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> tuple[Any, Any]:
