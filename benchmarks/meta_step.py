@@ -1,7 +1,7 @@
 """Whole meta-steps: drawing tasks, meta-gradient and outer update, as ``headstart.train`` makes them.
 
     python benchmarks/meta_step.py                                       # on a GPU where there is one, else on the CPU
-    python benchmarks/meta_step.py --device cuda --precision tf32 --meta-steps 2000 --ways-of-running compiled
+    python benchmarks/meta_step.py --device cuda --tf32 --meta-steps 2000 --ways-of-running compiled
     torchrun --nproc-per-node 2 benchmarks/meta_step.py --device cpu     # shared by two processes
 
 5-way 1-shot with one query per class, 32 tasks, one inner step, exact, Conv4-64, on as many random images as Omniglot's
@@ -39,7 +39,7 @@ def milliseconds(way: str, tasks: hs.ClassificationTasks, arguments: argparse.Na
     """Of one meta-step, in a new run of ``arguments.meta_steps``."""
     torch.manual_seed(0)
     learner = hs.MAML(hs.Conv4(ways=5), inner_steps=arguments.inner_steps, order=arguments.order).to(arguments.device)
-    engine = engines.setdefault(way, hs.MetaGradient(learner, precision=arguments.precision, **WAYS[way]))
+    engine = engines.setdefault(way, hs.MetaGradient(learner, **WAYS[way]))
     engine.learner.load_state_dict(learner.state_dict())
     start = time.perf_counter()
     hs.train(
@@ -66,7 +66,7 @@ engines: dict[str, hs.MetaGradient] = {}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", type=torch.device)
-    parser.add_argument("--precision", default="float32", choices=["float32", "tf32", "bfloat16"])
+    parser.add_argument("--tf32", action="store_true", help="matrix products rounded to 10 bits, on NVIDIA GPUs")
     parser.add_argument("--ways-of-running", default=list(WAYS)[:3], nargs="+", choices=list(WAYS))
     parser.add_argument("--tasks", default=32, type=int)
     parser.add_argument("--inner-steps", default=1, type=int)
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--runs", default=5, type=int)
     arguments = parser.parse_args()
     keep_freed_memory()
+    torch.set_float32_matmul_precision("high" if arguments.tf32 else "highest")
     with process_group():
         if arguments.device.type == "cuda":
             arguments.device = torch.device("cuda", local_rank())

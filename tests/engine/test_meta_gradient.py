@@ -16,7 +16,7 @@ def test_every_execution_gives_the_same(learner: str, model: str, monkeypatch: p
     subject = built(learner, model)
     episodes = image_episodes(size=16 if model == "Conv4-max_pool" else 8)
     oracle, expected = subject.meta_gradient(dict(subject.named_parameters()), episodes)
-    assert oracle.keys() == dict(subject.named_parameters()).keys()
+    assert oracle.keys() == subject.updated_names
     assert max(value.abs().max() for value in oracle.values()) > 1e-4
     largest = largest_tensor(subject, subject.meta_params, episodes)
     monkeypatch.setattr("headstart.engine.planning.LARGEST_TENSOR", 2 * largest)
@@ -34,14 +34,13 @@ def test_the_mean_over_tasks_is_the_mean_of_single_tasks(learner: str) -> None:
     gradient, _ = subject.meta_gradient(subject.meta_params, episodes)
     singles = [subject.task_gradient(subject.meta_params, episodes.task(task))[0] for task in range(3)]
     mean = {name: sum(single[name] for single in singles) / 3 for name in singles[0]}
-    assert largest_difference({name: gradient[name] for name in mean}, mean) < 1e-12
-    assert not any(gradient[name].any() for name in gradient.keys() - mean.keys())  # what is not trained
+    assert largest_difference(gradient, mean) < 1e-12
 
 
-def test_frozen_and_unused_parameters_get_zeros() -> None:
+def test_frozen_parameters_get_no_gradient_and_unused_ones_zeros() -> None:
     subject = built("MAML", "user")
     gradient, _ = subject.meta_gradient(subject.meta_params, image_episodes())
-    assert gradient["model.scale"].eq(0).all()
+    assert "model.scale" not in gradient
     assert gradient["model.unused"].eq(0).all()
     assert gradient["model.body.0.weight"].ne(0).any()
     assert gradient["model.body.1.weight"].ne(0).any()
@@ -99,7 +98,7 @@ def test_the_call_of_the_design_page(only_traced: None) -> None:
     gradient, _ = learner.meta_gradient(meta_params, episodes)
     run = hs.MetaGradient(learner, execution="auto", meta_steps=60_000)
     again, _ = run(meta_params, episodes)
-    assert again.keys() == gradient.keys() == meta_params.keys()
+    assert list(again) == list(gradient) == list(meta_params)
     assert [name.removeprefix("model.") for name in again] == [name for name, _ in hs.Conv4(5).named_parameters()]
 
 

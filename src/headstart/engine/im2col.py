@@ -142,28 +142,17 @@ def convolve(
     """
     native = partial(F.conv2d, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if isinstance(padding, str) or groups != 1 or pair(dilation) != (1, 1) or input.dim() != 4:
-        return in_full_precision(native, input, weight, bias)
+        return native(input, weight, bias)
     window = Window(pair(weight.shape[2:]), pair(stride), pair(padding))
     down, across = window.outputs(*input.shape[2:])
     if min(down, across) < 1 or len(input) * down * across * weight[0].numel() * input.element_size() > LARGEST_COLUMNS:
-        return in_full_precision(native, input, weight, bias)
+        return native(input, weight, bias)
     patches = _Im2col.apply(input.permute(0, 2, 3, 1), window)  # type: ignore[no-untyped-call]
     by_patch = weight.permute(0, 2, 3, 1).flatten(1)
     outputs: Tensor = patches.flatten(3).flatten(0, 2) @ by_patch.t()
     if bias is not None:
         outputs = outputs + bias
     return outputs.view(len(input), down, across, len(weight)).permute(0, 3, 1, 2)
-
-
-def in_full_precision(
-    native: Callable[[Tensor, Tensor, Tensor | None], Tensor], input: Tensor, weight: Tensor, bias: Tensor | None
-) -> Tensor:
-    """PyTorch's own convolution, on a CPU not in fewer bits than its weights have: the gradient of its bfloat16 kernels
-    is wrong for images of one pixel (see :mod:`headstart.engine.precision`)."""
-    if input.device.type != "cpu":
-        return native(input, weight, bias)
-    with torch.autocast("cpu", enabled=False):
-        return native(input.to(weight.dtype), weight, bias)
 
 
 def pair(size: int | Iterable[int]) -> tuple[int, int]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -13,7 +11,6 @@ import torch
 from headstart.distributed.processes import from_first, share, sum_over_ranks, world_size
 from headstart.engine.compilation import Compiled
 from headstart.engine.planning import Choices, Execution, Plan, choose_plan
-from headstart.engine.precision import Precision, precision_of_products
 from headstart.engine.programs import Programs
 from headstart.engine.work import undrawn
 from headstart.episodes import Episodes, slice_tasks
@@ -46,8 +43,6 @@ class MetaGradient:
         recompute: whether to recompute inner loops; ``None`` does it if one task would not fit in ``memory``, but not
             for ``loop``, nor if all is compiled ``"whole"``.
         memory: bytes that this process may hold; half of the machine's if ``None``.
-        precision: of matrix products and convolutions: ``"float32"``, or the faster and less exact ``"tf32"`` (GPUs)
-            and ``"bfloat16"``.
         meta_steps: how many calls are to come; ``None`` if that is not known.
 
     Raises:
@@ -71,18 +66,18 @@ class MetaGradient:
         compile: bool | Literal["whole", "updates"] | None = None,
         recompute: bool | None = None,
         memory: int | None = None,
-        precision: Precision = "float32",
         meta_steps: int | None = None,
     ) -> None:
         self.learner = learner
-        self.choices = Choices(execution, chunk_size, compile, recompute, memory, precision, meta_steps)
+        self.choices = Choices(execution, chunk_size, compile, recompute, memory, meta_steps)
         self._plans: dict[tuple[object, ...], Plan] = {}
         self._compiled: dict[tuple[object, ...], Compiled] = {}
         self._updates: dict[tuple[object, ...], Recomputation] = {}
 
     @torch.no_grad()
     def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        """The meta-gradient and the metrics, means over the tasks of ``episodes``, the same on every rank.
+        """The meta-gradient of what this meta-step updates, and the metrics: means over the tasks of ``episodes``, the
+        same on every rank.
 
         Raises:
             BadInputError: there are no tasks, or fewer than processes, or their targets do not fit the model's outputs.
@@ -93,7 +88,7 @@ class MetaGradient:
             raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
         part = share(episodes)
         plan = self.plan(meta_params, episodes)
-        with self._as_planned(plan, episodes):
+        with self._as_planned(plan):
             gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan)
         weight = len(part.query.targets) / tasks
         if weight == 1:
@@ -152,50 +147,34 @@ class MetaGradient:
         if plan.compile == "no":
             return self.learner.meta_gradient(meta_params, episodes)
         run = self.learner.meta_gradient if plan.compile == "updates" else self._compiled_whole
-        gradient, metrics = run({**dict(self.learner.named_buffers()), **meta_params}, episodes)
-        return {name: gradient[name] for name in meta_params}, metrics
+        return run({**dict(self.learner.named_buffers()), **meta_params}, episodes)
 
     def _compiled_whole(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        program = self._compiled.setdefault(self.kind_of_meta_step, Compiled(self._traced))
+        program = self._compiled.setdefault(self.kind_of_meta_step, Compiled(self.learner.meta_gradient))
         result: tuple[Params, Metrics] = program(values, episodes)
         return result
 
-    def _traced(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        with self._precision(episodes.query.targets.device):
-            return self.learner.meta_gradient(values, episodes)
-
-    @contextmanager
-    def _as_planned(self, plan: Plan, episodes: Episodes) -> Iterator[None]:
-        """A context in which inner loops and products are what the plan says."""
-        how: AbstractContextManager[None] = nullcontext()
-        within = partial(self._precision, episodes.query.targets.device)
+    def _as_planned(self, plan: Plan) -> AbstractContextManager[None]:
+        """A context in which inner loops are what the plan says."""
         if plan.compile == "updates":
-            kind = (*self.kind_of_meta_step, plan.recompute, episodes.query.targets.device)
-            how = recomputation(self._updates.setdefault(kind, Recomputation(plan.recompute, Programs(), within)))
-        elif plan.recompute:
-            how = recomputation(Recomputation(within=within))
-        with how, self._precision(episodes.query.targets.device, whole=plan.compile == "whole"):
-            yield
-
-    def _precision(self, device: torch.device, whole: bool = False) -> AbstractContextManager[None]:
-        """The precision of products; in a program of the whole the rounding to bfloat16 is part of the program."""
-        precision = self.choices.precision
-        return precision_of_products("float32" if whole and precision == "bfloat16" else precision, device)
+            kind = (*self.kind_of_meta_step, plan.recompute)
+            return recomputation(self._updates.setdefault(kind, Recomputation(plan.recompute, Programs())))
+        return recomputation(Recomputation()) if plan.recompute else nullcontext()
 
     def _prepare(self, meta_params: Params, episodes: Episodes, plan: Plan) -> None:
-        with undrawn(episodes), self._as_planned(plan, episodes):
+        with undrawn(episodes), self._as_planned(plan):
             self._chunk(meta_params, episodes, plan)
 
     def _loop(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
-        gradient = {name: torch.zeros_like(value) for name, value in meta_params.items()}
+        gradient: Params = {}
         metrics: Metrics = {}
         tasks = len(episodes.query.targets)
         for task in range(tasks):
             episode = episodes.task(task)
             task_gradient, loss, predictions = self.learner.task_gradient(meta_params, episode)
-            gradient |= {name: gradient[name] + value / tasks for name, value in task_gradient.items()}
-            task_metrics = scale(self.learner.metrics(loss, predictions, episode.query.targets), 1 / tasks)
-            metrics = add(metrics, task_metrics) if metrics else task_metrics
+            of_task = task_gradient, self.learner.metrics(loss, predictions, episode.query.targets)
+            shares = [scale(values, 1 / tasks) for values in of_task]
+            gradient, metrics = map(add, (gradient, metrics), shares) if metrics else shares
         return gradient, metrics
 
 

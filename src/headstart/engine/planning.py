@@ -14,7 +14,6 @@ from torch.utils._pytree import tree_leaves
 from headstart.distributed.processes import world_size
 from headstart.engine.compilation import use_cache
 from headstart.engine.im2col import ConvolutionsByIm2col
-from headstart.engine.precision import Precision
 from headstart.engine.work import Work, largest_tensor, work_of_task
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
@@ -55,7 +54,6 @@ class Choices:
     compile: bool | Literal["whole", "updates"] | None = None
     recompute: bool | None = None
     memory: int | None = None
-    precision: Precision = "float32"
     meta_steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -75,10 +73,6 @@ class Choices:
         if self.compile in (True, "whole") and self.recompute:
             raise BadInputError(
                 "a compiler shares what is computed twice: with recompute choose compile='updates', or do not compile."
-            )
-        if self.precision not in get_args(Precision):
-            raise BadInputError(
-                f"precision={self.precision!r} is unknown; choose one of {', '.join(get_args(Precision))}."
             )
         for name in ("memory", "meta_steps"):
             if (value := getattr(self, name)) is not None and value < 1:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
+from headstart.learners.gradient import gradient_of
 from headstart.learners.inner_loop import mini_batch, unroll
 from headstart.learners.scoring import Loss, Metric, default_metric, loss_for_targets
 from headstart.models.normalization import with_exact_normalization
@@ -220,21 +221,19 @@ class Learner(nn.Module):
         def outcome(updated: Params) -> tuple[Tensor, Tensor]:
             return self.outcome({**updated, **fixed}, episode)
 
-        gradient, (loss, predictions) = grad_and_value(outcome, has_aux=True)(updated)
-        return gradient, loss, predictions
+        return gradient_of(outcome, updated)
 
     @torch.no_grad()
     def meta_gradient(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
         """``mean over tasks of task_gradient``, eagerly in one ``vmap``: the oracle of every faster form.
 
         Shapes:
-            episodes: ``[task, example, ...]``; the meta-gradient has the names and shapes of ``meta_params``, with
-            zeros for what is not updated; the metrics are scalars
+            episodes: ``[task, example, ...]``; the meta-gradient has the names of what this meta-step updates
+            (``updated_names``), and their shapes; the metrics are scalars
 
         Returns:
             The meta-gradient, and what ``metrics`` says of the query sets.
         """
         per_task = vmap(self.task_gradient, in_dims=(None, 0), randomness="different")
         gradients, losses, predictions = per_task(meta_params, episodes)
-        zeros = {name: torch.zeros_like(value) for name, value in meta_params.items() if name not in gradients}
-        return {**mean(gradients), **zeros}, mean(vmap(self.metrics)(losses, predictions, episodes.query.targets))
+        return mean(gradients), mean(vmap(self.metrics)(losses, predictions, episodes.query.targets))

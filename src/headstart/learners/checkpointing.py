@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.func import grad, vmap
+from torch.func import vjp, vmap
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from headstart.randomness import State, random_numbers_from, random_state
@@ -29,13 +29,11 @@ class Recomputation:
     Attributes:
         segments: whether of ``steps`` inner updates about ``2 sqrt(steps)`` parameters are kept, otherwise all of them.
         execute: runs an update, or its derivative, of a batch of tasks; ``None`` for a plain call.
-        within: makes the context that they run in, of those that PyTorch does not keep up in derived functions.
         structures: the containers that a function returns, by its key.
     """
 
     segments: bool = True
     execute: Execute | None = None
-    within: Callable[[], AbstractContextManager[None]] = nullcontext
     structures: dict[Hashable, TreeSpec] = field(default_factory=dict)
 
 
@@ -85,6 +83,7 @@ def recomputed(
         key: names the function for ``how.execute``; ``None`` keeps it from that.
         how: the recomputation that it is part of.
 
+    >>> from torch.func import grad
     >>> twice_sine = lambda x: recomputed(lambda own, shared, factor: factor * own.sin(), x, {}, torch.tensor(2.0))
     >>> grad(twice_sine)(torch.tensor(0.0))
     tensor(2.)
@@ -96,8 +95,7 @@ def recomputed(
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         in_place = [tensor for _, tensor in sorted(zip(order, tensors, strict=True), key=lambda pair: pair[0])]
-        with how.within():
-            outputs, how.structures[name] = tree_flatten(function(*tree_unflatten(in_place, structure)))
+        outputs, how.structures[name] = tree_flatten(function(*tree_unflatten(in_place, structure)))
         return tuple(outputs)
 
     name = key, structure, *((leaf.shape, leaf.dtype) for leaf in leaves)  # what a function does may depend on these
@@ -125,14 +123,15 @@ class _Part:
         """The vector-Jacobian product: of the function's tensors, followed by one cotangent for each of its results."""
         varied, others, cotangents = tensors[: self.varied], tensors[self.varied : self.count], tensors[self.count :]
 
-        def along_cotangents(*varied: Tensor) -> Tensor:  # its gradient is the product
+        def again(*varied: Tensor) -> tuple[Tensor, ...]:
             with random_numbers_from(self.drawn):
                 outputs = self.run(*varied, *others)
-            pairs = zip(outputs, cotangents, strict=True)
-            products = [(output * along).sum() for output, along in pairs if output.is_floating_point()]
-            return torch.stack(products).sum()
+            return tuple(output for output in outputs if output.is_floating_point())
 
-        gradients: tuple[Tensor, ...] = grad(along_cotangents, argnums=tuple(range(self.varied)))(*varied)
+        _, pull_back = vjp(again, *varied)  # type: ignore[misc]
+        with torch.no_grad():
+            along = tuple(cotangent for cotangent in cotangents if cotangent.is_floating_point())
+            gradients: tuple[Tensor, ...] = pull_back(along, retain_graph=False)
         return gradients
 
     def of_tasks(self, info: Any, name: str, dims: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> tuple[Any, Any]:

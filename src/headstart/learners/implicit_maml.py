@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
-from torch.func import grad, grad_and_value, vjp
+from torch.func import grad, vjp
 
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.learners.conjugate_gradient import conjugate_gradient
+from headstart.learners.gradient import gradient_of
 from headstart.learners.scoring import Loss, Metric, loss_for_targets
 from headstart.params import Params, add, below, dot, scale, split, subtract
 from headstart.update_rules.base import UpdateRule
@@ -117,6 +118,6 @@ class ImplicitMAML(Learner):
             (product,) = hessian(vector)
             return add(vector, scale(product, 1 / (self.proximity + self.damping)))
 
-        gradient, (loss, predictions) = grad_and_value(query_outcome, has_aux=True)(adapted)
+        gradient, loss, predictions = gradient_of(query_outcome, adapted)
         hessian = vjp(grad(support_loss), adapted)[1]  # symmetric: the product is the same from either side
         return conjugate_gradient(system, gradient, self.cg_steps), loss, predictions

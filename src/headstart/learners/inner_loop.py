@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad
 from torch.utils._pytree import tree_map
 
 from headstart.episodes import Examples
 from headstart.errors import BadInputError
 from headstart.learners.checkpointing import recomputation_at_hand, recomputed
+from headstart.learners.gradient import gradient_of
 from headstart.params import Params, below
 from headstart.update_rules.base import State, UpdateRule
 
@@ -53,12 +54,15 @@ def unroll(
     [1.0, 0.5, 0.25]
     """
 
+    def value(*arguments: Any) -> tuple[Tensor, tuple[()]]:
+        return loss(*arguments), ()
+
     def advance(own: Own, fixed: Params, support: Examples, step: int) -> Own:
         params, state = own
         if truncation and step and step % truncation == 0:
             params, state = tree_map(Tensor.detach, (params, state))
         point, constants = (params, fixed) if order == 2 else tree_map(Tensor.detach, (params, fixed))
-        gradient = grad(loss)(point, constants, support, step)
+        gradient, _, _ = gradient_of(value, point, constants, support, step, differentiable=order == 2)
         return updated(rule, params, gradient, state, step, below(fixed, RULE))
 
     def advance_again(own: Own, fixed: Params, support: Examples, step: int) -> Own:

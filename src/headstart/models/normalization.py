@@ -31,7 +31,6 @@ def normalize(inputs: Tensor, axes: tuple[int, ...], weight: Tensor | None, bias
     """
     # Sums, scaled afterwards, and an added negative mean: the scaling and the sign then fall on one number per channel
     # in every derivative too, not on every pixel, which makes an exact meta-gradient about a tenth faster.
-    inputs = inputs.float() if inputs.dtype in (torch.bfloat16, torch.float16) else inputs
     share = 1 / math.prod(inputs.shape[axis] for axis in axes)
     centered = inputs + inputs.sum(axes, keepdim=True) * -share
     gain = torch.rsqrt(centered.square().sum(axes, keepdim=True) * share + eps)

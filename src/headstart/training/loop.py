@@ -121,12 +121,9 @@ def train(
         episodes = learner.draw(tasks, meta_batch, generator).to(device)
         return meta_gradient(learner.meta_params, episodes)
 
-    def update(gradient: Params) -> None:
-        meta_update(outer, meta_params, {name: gradient[name] for name in learner.updated_names})
-
     def differentiate_and_update() -> tuple[Params, Metrics]:
         gradient, metrics = differentiate()
-        update(gradient)
+        meta_update(outer, meta_params, gradient)
         return gradient, metrics
 
     recordable = meta_gradient.choices.execution == "auto" and can_be_recorded(outer, generator.device, device)
@@ -159,7 +156,7 @@ def train(
                 check_finite("loss", {"loss": metrics["loss"]}, state, run)
                 check_finite("meta-gradient", gradient, state, run)
             if not recorded:
-                update(gradient)
+                meta_update(outer, meta_params, gradient)
             if waited:
                 check_finite("meta-parameters", learner.meta_params, state, run)
             if schedule and not plateau:
