@@ -121,6 +121,9 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
         inner_batch=4,
         inner_rule=lambda rate: hs.AdamWithoutMomentum(rate, eps=1e-6),
     ),
+    "Reptile-fresh": lambda model: hs.Reptile(
+        model, inner_lr=0.01, inner_steps=2, inner_rule=lambda rate: hs.AdamWithoutMomentum(rate, eps=1e-6), carry=False
+    ),
     "StructureSearch-weights": lambda model: search(model, meta_step=0),
     "StructureSearch": lambda model: search(model, meta_step=1),
     "T-NAS": lambda model: search(model, meta_step=1, adapt_structure=True),

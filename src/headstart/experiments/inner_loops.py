@@ -67,6 +67,10 @@ class ReptileInnerLoop(InnerLoopOfAnyRule):
 
     inner_batch: Count | None = None
     """Support examples per inner update; all if None."""
+    test_inner_batch: Count | None = None
+    """Support examples per inner update at validation and test; as --inner-batch if None."""
+    carry: bool = True
+    """Whether what the inner rule remembers, such as Adam's moments, goes on from task to task."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,14 @@ from headstart.experiments.methods import METHODS
 from headstart.experiments.settings import CHOICES, Settings, check, kinds
 from headstart.problems.settings import from_record
 
-ADDED = {"adapt": "all", "train_ways": None, "ink": 1, "test_rotations": "none"}
+ADDED = {
+    "adapt": "all",
+    "train_ways": None,
+    "ink": 1,
+    "test_rotations": "none",
+    "carry": False,
+    "test_inner_batch": None,
+}
 """Settings that came later, with what runs did before there were any."""
 
 

@@ -19,7 +19,7 @@ from headstart.learners.scoring import Loss, Metric, default_metric, loss_for_ta
 from headstart.models.normalization import with_exact_normalization
 from headstart.params import Params, mean, split
 from headstart.tasks.distribution import TaskDistribution
-from headstart.update_rules.base import UpdateRule
+from headstart.update_rules.base import State, UpdateRule
 from headstart.update_rules.sgd import SGD
 
 Metrics = dict[str, Tensor]
@@ -116,6 +116,12 @@ class Learner(nn.Module):
         return self.trained_names
 
     @property
+    def carried_names(self) -> set[str]:
+        """The names of the meta-parameters that are no optimizer's business: a meta-step replaces them by what its
+        meta-gradient has under their names. None, unless a learner says otherwise."""
+        return set()
+
+    @property
     def keeps_graph(self) -> bool:
         """Whether the meta-gradient goes through the inner updates, which are then all held until it is taken."""
         return self.order == 2 or self.inner_rule.learned
@@ -171,10 +177,23 @@ class Learner(nn.Module):
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set; if not ``every`` one is
         wanted, those between the first and the last may be left out, which takes less memory if they are recomputed."""
+        for task_params, _ in self.path(meta_params, support, steps, every=every):
+            yield task_params
+
+    def path(
+        self, meta_params: Params, support: Examples, steps: int, *, every: bool = True
+    ) -> Iterator[tuple[Params, State]]:
+        """As ``adaptation``, and with the parameters what the update rule remembers of the way to them."""
         adapted, fixed = split(meta_params, self.adapted_names)
-        rule, order, truncation = self.inner_rule, self.order, self.truncation
-        for params in unroll(self.inner_loss, adapted, fixed, support, rule, steps, order, every, truncation):
-            yield {**params, **fixed}
+        rule, state, order = self.inner_rule, self.initial_state(meta_params), self.order
+        way = unroll(self.inner_loss, adapted, fixed, support, rule, state, steps, order, every, self.truncation)
+        for params, remembered in way:
+            yield {**params, **fixed}, remembered
+
+    def initial_state(self, meta_params: Params) -> State:
+        """What the update rule remembers before the first inner update: nothing of other tasks, unless a learner says
+        otherwise."""
+        return self.inner_rule.initial_state(split(meta_params, self.adapted_names)[0])
 
     def inner_loss(self, params: Params, fixed: Params, support: Examples, step: int) -> Tensor:
         """What inner update ``step`` descends, as a function of the parameters that adapt: the support loss, unless a

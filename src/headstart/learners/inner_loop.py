@@ -31,13 +31,14 @@ def unroll(
     fixed: Params,
     support: Examples,
     rule: UpdateRule,
+    state: State,
     steps: int,
     order: int,
     every: bool = True,
     truncation: int | None = None,
-) -> Iterator[Params]:
-    """``params_(k+1) = rule(params_k, grad loss(params_k, fixed, support, k))``: yields all of them, 0 to ``steps``, or
-    without ``every`` perhaps the end only.
+) -> Iterator[Own]:
+    """``params_(k+1), state_(k+1) = rule(params_k, grad loss(params_k, fixed, support, k), state_k)``: yields all of
+    them, 0 to ``steps``, or without ``every`` perhaps the end only.
 
     With ``order=2`` every step can be differentiated with respect to ``params`` and ``fixed``; with ``order=1`` the
     gradients count as constants there, so that ``d params_k / d params`` is the identity for a plain gradient step.
@@ -49,8 +50,8 @@ def unroll(
 
     >>> from headstart.update_rules.sgd import SGD
     >>> square, nothing = lambda p, fixed, support, step: p["w"] ** 2, Examples(torch.empty(0), torch.empty(0))
-    >>> path = unroll(square, {"w": torch.tensor(1.0)}, {}, nothing, SGD(0.25), steps=2, order=2)
-    >>> [point["w"].item() for point in path]
+    >>> path = unroll(square, {"w": torch.tensor(1.0)}, {}, nothing, SGD(0.25), {}, steps=2, order=2)
+    >>> [point["w"].item() for point, _ in path]
     [1.0, 0.5, 0.25]
     """
 
@@ -76,8 +77,8 @@ def unroll(
     again = recomputation_at_hand()
     if again and not (order == 2 or rule.learned or again.execute):
         again = None
-    own = params, rule.initial_state(params)
-    yield params
+    own = params, state
+    yield own
     length = math.isqrt(max(steps - 1, 0)) + 1 if again and again.segments and not every else 1
     for first in range(0, steps, length):
         if length > 1:
@@ -85,7 +86,7 @@ def unroll(
             own = recomputed(part, own, fixed, support, how=again)
         else:
             own = (advance_again if again else advance)(own, fixed, support, first)
-        yield own[0]
+        yield own
 
 
 def updated(

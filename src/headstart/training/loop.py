@@ -123,7 +123,7 @@ def train(
 
     def differentiate_and_update() -> tuple[Params, Metrics]:
         gradient, metrics = differentiate()
-        meta_update(outer, meta_params, gradient)
+        meta_update(outer, learner, gradient)
         return gradient, metrics
 
     recordable = meta_gradient.choices.execution == "auto" and can_be_recorded(outer, generator.device, device)
@@ -156,7 +156,7 @@ def train(
                 check_finite("loss", {"loss": metrics["loss"]}, state, run)
                 check_finite("meta-gradient", gradient, state, run)
             if not recorded:
-                meta_update(outer, meta_params, gradient)
+                meta_update(outer, learner, gradient)
             if waited:
                 check_finite("meta-parameters", learner.meta_params, state, run)
             if schedule and not plateau:
@@ -178,6 +178,7 @@ def train(
         agree_to_stop(state)  # on what came since the last meta-step
     if state.meta_step >= meta_steps and state.best_params:
         learner.load_state_dict(state.best_params, strict=False)
+    learner.zero_grad()  # the last meta-gradient is nobody's business any more
     return state
 
 
@@ -205,11 +206,16 @@ def trained_params(learner: Learner) -> Params:
     return meta_params
 
 
-def meta_update(outer: Optimizer, meta_params: Params, gradient: Params) -> None:
+@torch.no_grad()
+def meta_update(outer: Optimizer, learner: Learner, gradient: Params) -> None:
     """``meta_params <- optimizer(meta_params, gradient)``, in place; without a gradient a parameter stays, where a zero
-    would let the optimizer's momentum move it."""
-    for name, parameter in meta_params.items():
-        parameter.grad = gradient.get(name)
+    would let the optimizer's momentum move it. What a learner carries is replaced."""
+    carried = learner.carried_names
+    for name, parameter in learner.named_parameters():
+        if name in carried:
+            parameter.copy_(gradient[name])
+        else:
+            parameter.grad = gradient.get(name)
     outer.step()
 
 
