@@ -1,4 +1,4 @@
-"""The command line, ``headstart train | resume | evaluate | methods | data``; PyTorch waits until work begins."""
+"""The command line: one row per command; PyTorch waits until work begins."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from headstart.cli.evaluate import Evaluate
 from headstart.cli.imports import import_extensions
 from headstart.cli.methods import Methods
 from headstart.cli.output import complain
+from headstart.cli.reproduce import Recipes, Reproduce, Results
 from headstart.cli.train import Resume, Train
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.experiments.settings import CHOICES, chosen, default_settings, misplaced
@@ -115,6 +116,9 @@ def commands(argv: list[str]) -> Any:
         Annotated[Resume, tyro.conf.subcommand("resume")],
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
         Annotated[Methods, tyro.conf.subcommand("methods")],
+        Annotated[Recipes, tyro.conf.subcommand("recipes")],
+        Annotated[Reproduce, tyro.conf.subcommand("reproduce")],
+        Annotated[Results, tyro.conf.subcommand("results")],
         Annotated[data, tyro.conf.subcommand("data", description="Prepare a data set, or look at it.")],
     ]
 

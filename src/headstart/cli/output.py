@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
 
 from headstart.system.process import speaks
 
 if TYPE_CHECKING:
     from headstart.evaluation.result import Evaluation
 
+WIDTH = 200
+"""Columns of a table that does not go to a terminal."""
 SHOWN = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 """Numbers of inner steps after which a result is printed, besides the last."""
 
@@ -27,6 +33,19 @@ def report(result: Evaluation, path: Path) -> None:
     for step in sorted({*(step for step in SHOWN if step < result.inner_steps), result.inner_steps}):
         tell(f"    after {step:3d} inner steps: {result.after(step)}")
     tell(f"kept in {path}")
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout, its last column as wide as there is room for."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading != headings[-1])
+    for row in rows:
+        table.add_row(*row)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    with console.capture() as text:
+        console.print(table)
+    print(text.get(), end="")
 
 
 def complain(message: str, code: int) -> int:

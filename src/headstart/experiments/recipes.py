@@ -32,6 +32,18 @@ class Published:
     interval: float | None = None
     by_inner_step: Mapping[int, float] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """For people: percentages, or errors after so many inner steps.
+
+        >>> str(Published(0.987, 0.004)), str(Published(0.35, None, {1: 0.67, 10: 0.35}))
+        ('98.7 ± 0.4 %', '0.67, 0.35 after 1, 10 steps')
+        """
+        if self.by_inner_step:
+            steps, values = (", ".join(map(str, part)) for part in (self.by_inner_step, self.by_inner_step.values()))
+            return f"{values} after {steps} steps"
+        interval = "" if self.interval is None else f" ± {100 * self.interval:g}"
+        return f"{100 * self.value:g}{interval} %"
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -242,3 +242,18 @@ def misplaced(name: str, names: Mapping[str, str]) -> str:
         if owners:
             return f"{flag(name)} goes with --{choice} {' or '.join(owners)}, not {names[choice]}."
     return ""
+
+
+def flags_of(settings: Settings) -> list[str]:
+    """The flags of ``headstart train`` that mean the settings.
+
+    >>> flags_of(default_settings("sinusoid"))[:4]
+    ['--problem', 'sinusoid', '--shots', '10']
+    """
+    flags = []
+    for name, value in settings.record().items():
+        if isinstance(value, bool):
+            flags.append(flag(name) if value else flag(f"no_{name}"))
+        else:
+            flags += [flag(name), str(value)]
+    return flags

@@ -1,0 +1,101 @@
+"""``headstart recipes``, ``reproduce`` and ``results``: what was published, and what comes out here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from headstart.cli.evaluate import Evaluate
+from headstart.cli.output import print_table, tell
+from headstart.cli.train import Train
+from headstart.experiments.recipes import RECIPES, recipe_called
+from headstart.experiments.settings import Settings, flags_of
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the published settings that can be reproduced."""
+
+    def run_command(self, argv: list[str]) -> int:
+        """Prints the table."""
+        table = []
+        for name, recipe in RECIPES.items():
+            steps = f"{recipe.at().outer_loop.meta_steps:,}"
+            mode = "transductive" if recipe.transductive else "inductive"
+            table.append((name, f"{recipe.published}", mode, steps, recipe.source))
+        print_table(("recipe", "published", "tested", "meta-steps", "source"), table)
+        return 0
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Train a published recipe, test it as it was tested, and write a record of what came out."""
+
+    recipe: tyro.conf.Positional[str]
+    """Name of the recipe; `headstart recipes` lists them."""
+    budget: float = 1.0
+    """Share of the published meta-steps."""
+    seeds: int = 1
+    """Runs, with seeds from --seed on."""
+    seed: int = 0
+    """First seed."""
+    data_root: Path | None = None
+    """Folder of the Omniglot zips or of their content."""
+    workers: int | None = None
+    """Processes that share the tasks of a meta-step; chosen by itself if None."""
+    runs: Path = Path("runs/reproduce")
+    """Where the run folders are; what was begun there is gone on with."""
+    results: Path = Path("results")
+    """Where the record goes."""
+
+    def run_command(self, argv: list[str]) -> int:
+        """Trains what is not trained yet, tests in both modes and writes the records."""
+        recipe = recipe_called(self.recipe)
+        for seed in range(self.seed, self.seed + self.seeds):
+            words = f"{self.recipe} --budget {self.budget:g} --seed {seed}"
+            if code := self.run_one(recipe.at(self.budget, seed), words):
+                return code
+        return 0
+
+    def settings(self) -> Settings:
+        """The settings of the first run."""
+        return recipe_called(self.recipe).at(self.budget, self.seed)
+
+    def run_one(self, settings: Settings, words: str) -> int:
+        """Trains, tests and records one run; its exit code."""
+        from headstart.experiments.reproduction import MODES, record_of, write_record
+
+        stem = self.recipe.removesuffix("-inductive")
+        out = self.runs / f"{stem}-{settings.outer_loop.meta_steps}-seed{settings.run.seed}"
+        places = {"out": out, "workers": self.workers, "data_root": self.data_root}
+        settings = settings.replace(**{k: v for k, v in places.items() if v is not None and k in settings.record()})
+        train, evaluate = Train(**dict(settings.groups())), Evaluate(out, inductive=True)
+        for mode, command, flags in ((True, train, ["train", *flags_of(settings)]), (False, evaluate, [])):
+            code = 0 if (out / MODES[mode]).exists() else command.run_command(flags)
+            if code or not (out / MODES[mode]).exists():
+                return code
+        record = record_of(self.recipe, recipe_called(self.recipe), settings, out, f"headstart reproduce {words}")
+        tell(f"record in {write_record(record, self.results)}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """Write the page of results from the records alone."""
+
+    records: Path = Path("results")
+    """Folder of the records."""
+    out: Path = Path("docs/results.md")
+    """The page."""
+
+    def run_command(self, argv: list[str]) -> int:
+        """Writes the page."""
+        from headstart.experiments.reproduction import read_records
+        from headstart.reports.results import results_page
+        from headstart.system.files import write_bytes
+
+        write_bytes(self.out, results_page(read_records(self.records)).encode())
+        print(f"results in {self.out}")
+        return 0

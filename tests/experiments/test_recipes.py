@@ -1,0 +1,105 @@
+"""Published settings, the records of their runs, and the page that is made of these."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+import headstart as hs
+from headstart.cli import main as cli
+from headstart.experiments import recipes
+from headstart.experiments.experiment import Experiment
+from headstart.experiments.recipes import RECIPES, recipe_called
+from headstart.experiments.records import settings_from_record
+from headstart.experiments.reproduction import read_records
+from headstart.experiments.settings import check, flags_of
+from headstart.reports.results import results_page
+from headstart.runs.folder import PLACES
+
+ROOT = Path(__file__).parents[2]
+RECORDS = [json.loads(path.read_text()) for path in sorted((ROOT / "results").glob("*.json"))]
+KEYS = {
+    "recipe", "problem", "method", "ways", "shots", "metric", "value", "interval", "by_inner_step", "transductive",
+    "inner_steps", "tasks", "task_hash", "seed", "meta_steps", "published_meta_steps", "published", "minutes",
+    "compile_minutes", "machine", "date", "commit", "command",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_can_be_begun(name: str) -> None:
+    """Its settings belong to its problem and method, and make a learner; every one has a source."""
+    recipe = RECIPES[name]
+    settings = recipe.at()
+    check(settings)
+    assert settings_from_record(settings.record()) == settings
+    assert Experiment(settings).learner
+    assert all(recipe.settings) and recipe.source and recipe.published.value > 0
+
+
+@pytest.mark.parametrize("name", ["reptile-omniglot-5w1s", "maml-sinusoid-5shot"])
+def test_the_flags_of_a_recipe_mean_its_settings(name: str) -> None:
+    settings = recipe_called(name).at(0.1, seed=3)
+    assert cli.parse(["train", *flags_of(settings)]).record() == settings.record()
+
+
+@pytest.mark.parametrize("budget", [0, -1, 1.5, float("nan")])
+def test_a_budget_is_a_share(budget: float) -> None:
+    with pytest.raises(hs.BadInputError, match="is no share of the published meta-steps"):
+        recipe_called("maml-omniglot-5w1s").at(budget)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A recipe of seconds."""
+    recipe = RECIPES["maml-sinusoid-5shot"]
+    tiny = {"width": 4, "meta_steps": 20, "meta_batch": 2, "validation_tasks": 2, "test_tasks": 3, "test_queries": 4}
+    own = {k: {n: v for n, v in part.items() if n not in tiny} for k, part in recipe.settings.items()}
+    monkeypatch.setitem(recipes.RECIPES, "small", dataclasses.replace(recipe, settings={**own, "test": tiny}))
+    monkeypatch.chdir(tmp_path)
+    return "small"
+
+
+def test_a_recipe_is_trained_tested_and_recorded(small: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reproduce", small, "--budget", "0.5", "--seeds", "2"]) == 0
+    first, second = read_records(Path("results"))
+    assert first.keys() >= KEYS and (first["seed"], second["seed"]) == (0, 1)
+    assert (first["meta_steps"], first["published_meta_steps"]) == (10, 20)
+    assert first["metric"] == "mse" and len(first["by_inner_step"]) == 11
+    assert first["command"] == "headstart reproduce small --budget 0.5 --seed 0"
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
+    assert cli.main(["reproduce", small, "--budget", "0.5"]) == 0, "what is there is not done again"
+    assert {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()} == before
+    capfd.readouterr()
+    assert cli.main(["results", "--out", "page.md"]) == 0
+    assert Path("page.md").read_text().count("| small, seed ") == 2
+
+
+def test_an_unknown_recipe_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reproduce", "maml-imagenet"]) == 2
+    assert "there is no recipe 'maml-imagenet'; `headstart recipes` lists them" in capfd.readouterr().err
+
+
+def test_the_recipes_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["recipes"]) == 0
+    rows = capfd.readouterr().out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == list(RECIPES)
+
+
+# what is committed
+
+
+def test_the_command_of_every_record_parses_to_its_settings() -> None:
+    for record in RECORDS:
+        assert record.keys() >= KEYS
+        program, *argv = record["command"].split()
+        command = cli.parse(argv)
+        assert program == "headstart" and command.recipe == record["recipe"]
+        settings = {name: value for name, value in command.settings().record().items() if name not in PLACES}
+        assert settings == record["settings"], record["recipe"]
+
+
+def test_the_page_is_that_of_the_records() -> None:
+    assert ((ROOT / "docs" / "results.md").read_text() == results_page(RECORDS)) == bool(RECORDS)
