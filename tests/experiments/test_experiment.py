@@ -117,3 +117,15 @@ def test_ink_and_turns_at_test_are_those_of_the_settings() -> None:
     )
     assert torch.allclose(inverted.query.inputs, 1 - plain.query.inputs)
     assert not torch.equal(turned.query.inputs, plain.query.inputs)
+
+
+@pytest.mark.parametrize("method", ["proto_net", "proto_maml", "maml"])
+def test_a_learner_may_be_trained_with_more_ways_than_it_is_tested_with(method: str) -> None:
+    settings = default_settings("glyphs", method).replace(
+        glyph_classes=20, image_size=8, width=4, ways=3, train_ways=7, meta_steps=2, meta_batch=2, validation_every=1,
+        validation_tasks=2, test_tasks=2,
+    )  # fmt: skip
+    experiment = Experiment(settings)
+    experiment.train(None)
+    assert experiment.task_sets.training.sample(1, torch.Generator()).support.targets.max() == 6
+    assert 0 <= experiment.test(experiment.learner).value <= 1

@@ -19,6 +19,7 @@ from headstart.evaluation.fixed_tasks import fixed_tasks, update_digest
 from headstart.evaluation.result import Evaluation
 from headstart.evaluation.scores import over_first_axis, scores_by_inner_step
 from headstart.learners.base import Learner
+from headstart.learners.heads import set_to
 from headstart.params import Params
 from headstart.randomness import derive_seed
 from headstart.tasks.distribution import TaskDistribution
@@ -49,7 +50,7 @@ def evaluate(
     Where ``torch.distributed`` has a process group, each rank evaluates its part of the tasks, and all return the same.
 
     Args:
-        learner: what is evaluated.
+        learner: what is evaluated. If it makes its head for the task, then for as many classes as these tasks have.
         tasks: where the tasks come from.
         meta_params: the learner's own parameters if ``None``.
         count: number of tasks.
@@ -92,6 +93,7 @@ def evaluate(
             episodes = fixed_tasks(tasks, seed, purpose, block).to(device)
             update_digest(digest, episodes)
             if start == 0:
+                learner = set_to(learner, episodes)
                 check_targets(learner, params, episodes)
                 chunk = tasks_per_chunk(learner, params, episodes) if transductive else 1
             first, stop = max(block.start, mine.start) - start, min(block.stop, mine.stop) - start

@@ -103,6 +103,7 @@ class Experiment:
             torch.manual_seed(self.settings.run.seed)
             given = {**values, "model": self.model_with(outputs), "inner_rule": getattr(headstart, rule)}
             given |= {"metric": self.settings.chosen_problem.metric}
+            given |= {"ways": getattr(self.settings.task, "ways_in_training", None)}
             torch.manual_seed(self.settings.run.seed)  # of what an update rule draws
             taken = given.keys() & inspect.signature(learner).parameters.keys()
             built: Learner = learner(**{**{name: given[name] for name in taken}, **method.arguments})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from headstart.episodes import Examples
+from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.params import Params
@@ -37,6 +37,18 @@ class AnyWays(Learner, ABC):
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """As for every learner, from a head that is made for the task."""
         return super().adaptation({**meta_params, **self.new_head(meta_params, support)}, support, steps, every=every)
+
+
+def set_to(learner: Learner, episodes: Episodes) -> Learner:
+    """A learner that makes its head for the task, set to as many ways as the tasks have classes; any other as it is.
+
+    The parameters are shared with ``learner``, which itself keeps its ways.
+    """
+    if not isinstance(learner, AnyWays) or episodes.support.targets.is_floating_point():
+        return learner
+    learner = copy.copy(learner)
+    learner.ways = 1 + max(int(part.targets.max()) for part in episodes)
+    return learner
 
 
 def one_hot(targets: Tensor, ways: int) -> Tensor:
