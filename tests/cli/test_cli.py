@@ -423,6 +423,14 @@ def test_evaluating_another_way_leaves_test_json_and_the_run_alone(
     assert content(glyph_run) == before
 
 
+def test_a_method_that_makes_its_head_for_the_task_is_evaluated_with_other_ways(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["train", "--method", "proto_net", *SMALL, "--train-ways", "8", "--out", "run"]) == 0
+    assert cli.main(["evaluate", "run", "--ways", "7"]) == 0
+    assert "kept in run/test-7ways.json" in capfd.readouterr().out
+
+
 def test_another_test_seed_draws_other_tasks(glyph_run: Path) -> None:
     assert cli.main(["evaluate", str(glyph_run), "--test-seed", "4"]) == 0
     other = glyph_run / "test-seed4.json"
@@ -462,6 +470,7 @@ def test_a_run_on_glyphs_is_evaluated_on_omniglot(
     [
         ("--test-tasks 1", "--test-tasks 1 is out of its range; choose 2 or more"),
         ("--test-inner-steps -1", "--test-inner-steps -1 is out of its range"),
+        ("--ways 7", "5 outputs does not fit tasks with 7 classes"),
         ("--shots 19", "20 examples per class cannot give 19 shots . 2 queries"),
         ("--shots 0", "--shots 0 is out of its range"),
         ("--split lake", "split file lake cannot be read"),

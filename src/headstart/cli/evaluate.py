@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LABELS = {
     "problem": "{}",
     "split": "{}",
+    "ways": "{}ways",
     "shots": "{}shots",
     "test_queries": "{}queries",
     "test_tasks": "{}tasks",
@@ -46,6 +47,8 @@ class Evaluate:
     """Processes that share the tasks; as in training if None."""
     split: str | None = None
     """Split that the test classes come from: random, lake or a JSON file; the run's own if None."""
+    ways: int | None = None
+    """Classes per task; as trained if None. Other ones need a method that makes its head for the task."""
     shots: int | None = None
     """Support examples per class; as trained if None."""
     test_queries: int | None = None
@@ -85,7 +88,7 @@ class Evaluate:
         settings = on_problem(trained, self.problem) if self.problem else trained
         given = {name: getattr(self, name) for name in (*LABELS, *PLACES) if name != "problem"}
         changed = {name: value for name, value in given.items() if value is not None}
-        evaluated = settings.replace(train_shots=trained.task.shots_in_training, **changed)
+        evaluated = settings.replace(**trained.task.sizes_in_training, **changed)
         if evaluated.names() == trained.names():
             evaluated.chosen_problem.check_unseen(trained.problem, evaluated.problem)
         return evaluated

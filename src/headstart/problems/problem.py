@@ -40,6 +40,11 @@ class RegressionTask:
         """Support examples in training."""
         return self.shots if self.train_shots is None else self.train_shots
 
+    @property
+    def sizes_in_training(self) -> dict[str, int]:
+        """What training tasks keep when the others are changed."""
+        return {"train_shots": self.shots_in_training}
+
 
 @dataclass(frozen=True)
 class ClassificationTask:
@@ -67,6 +72,11 @@ class ClassificationTask:
     def shots_in_training(self) -> int:
         """Support examples per class in training."""
         return self.shots if self.train_shots is None else self.train_shots
+
+    @property
+    def sizes_in_training(self) -> dict[str, int]:
+        """What training tasks keep when the others are changed."""
+        return {"train_ways": self.ways_in_training, "train_shots": self.shots_in_training}
 
 
 class Problem(ABC):
