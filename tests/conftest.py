@@ -1,4 +1,4 @@
-"""What several tests share: one thread, caches of nobody's, the real Omniglot, and programs that are only traced.
+"""What several tests share: one thread, no user's caches, the real Omniglot, and programs that are only traced.
 
 ``pytest`` runs two processes (``-n 2``), which share a folder for what is dear to make. The tests import PyTorch, and
 this file does not, since the process that hands them out needs none.
@@ -6,6 +6,7 @@ this file does not, since the process that hands them out needs none.
 
 from __future__ import annotations
 
+import functools
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each of two processes; before PyTorch is imported, as is the next
@@ -21,6 +22,8 @@ from filelock import FileLock
 if TYPE_CHECKING:
     from headstart.datasets.image_classes import ImageClasses
 
+collect_ignore = ["cli/extension.py"]  # which registers what it holds as soon as it is imported
+
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -29,14 +32,11 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
-collect_ignore = ["cli/extension.py"]  # which registers what it holds as soon as it is imported
-
-
 @pytest.fixture(autouse=True, scope="session")
-def no_user_cache(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Iterator[None]:
+def no_user_cache(shared_folder: Path) -> Iterator[None]:
     """No test reads or writes the cache of the person who runs it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(shared_folder / "cache"))
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(shared_folder / "compiled"))
         yield
 
@@ -47,6 +47,16 @@ def only_traced() -> Iterator[None]:
     from methods import not_compiled
 
     with not_compiled():
+        yield
+
+
+@pytest.fixture(scope="module")
+def glyphs_are_drawn_once() -> Iterator[None]:
+    """Every command draws the same 500 glyphs or more, which takes longer than all else that it does here."""
+    from headstart.datasets import glyphs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glyphs, "_draw_block", functools.cache(glyphs._draw_block))
         yield
 
 
@@ -62,8 +72,8 @@ def omniglot_root() -> Path:
 
 @pytest.fixture(scope="session")
 def omniglot_cache(shared_folder: Path) -> Path:
-    """The cache that ``omniglot`` fills; tests may read it, and copy it before they change it."""
-    return shared_folder / "omniglot-cache"
+    """The cache that ``omniglot`` fills, and where no other is named; tests copy it before they change it."""
+    return shared_folder / "cache" / "headstart"
 
 
 @pytest.fixture(scope="session")
@@ -71,5 +81,5 @@ def omniglot(omniglot_root: Path, omniglot_cache: Path) -> ImageClasses:
     """Omniglot at 28 x 28, its pictures read once for all processes."""
     from headstart.datasets.omniglot import load_omniglot
 
-    with FileLock(f"{omniglot_cache}.lock"):
+    with FileLock(omniglot_cache.parents[1] / "omniglot.lock"):
         return load_omniglot(omniglot_root, cache=omniglot_cache)

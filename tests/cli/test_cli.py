@@ -22,6 +22,7 @@ from headstart.experiments.models import MODELS
 from headstart.experiments.settings import default_settings
 from headstart.problems.registry import PROBLEMS
 
+pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 SMALL = """
     --image-size 16 --glyph-classes 30 --width 4 --meta-steps 2 --meta-batch 2 --validation-every 1
     --validation-tasks 2 --test-tasks 3 --test-queries 2
@@ -447,13 +448,8 @@ def test_a_run_that_was_moved_is_evaluated_where_it_is(sinusoid_run: Path, tmp_p
 
 @pytest.mark.omniglot
 def test_a_run_on_glyphs_is_evaluated_on_omniglot(
-    glyph_run: Path,
-    omniglot_root: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    glyph_run: Path, omniglot_root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     before = content(glyph_run)
     for split, name in ((None, "test-omniglot.json"), ("lake", "test-omniglot-lake.json")):
         flags = ["--data", "omniglot", "--data-root", str(omniglot_root), *(["--split", split] if split else [])]
@@ -576,10 +572,8 @@ def test_a_corrupt_checkpoint_ends_a_resumption_in_one_sentence_with_a_way_out_t
 
 
 def test_data_prepare_and_sheet(capfd: pytest.CaptureFixture[str]) -> None:
-    assert (
-        cli.main(["data", "sheet", "--data", "glyphs", "--classes", "6", "--image-size", "20", "--out", "sheet.png"])
-        == 0
-    )
+    flags = "--data glyphs --glyph-classes 3 --classes 6 --image-size 20 --out sheet.png"
+    assert cli.main(["data", "sheet", *flags.split()]) == 0
     assert capfd.readouterr().out == "contact sheet in sheet.png\n"
     with Image.open("sheet.png") as picture:
         assert picture.size == (2 * 20 * 22, 2 * 6 * 22)
@@ -592,7 +586,7 @@ def test_data_prepare_and_sheet(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("sheet --data glyphs --classes 0", "classes cannot fill 0 rows; ask for"),
+        ("sheet --data glyphs --glyph-classes 3 --classes 0", "classes cannot fill 0 rows; ask for"),
         ("sheet --data glyphs --classes 3 --image-size 0", "--image-size 0 is out of its range"),
         ("prepare --data omniglot --data-root nowhere", "'nowhere', which is no folder"),
     ],
@@ -603,7 +597,6 @@ def test_data_that_cannot_be_had(arguments: str, sentence: str, capfd: pytest.Ca
 
 
 def test_a_sheet_that_cannot_be_written_ends_with_code_1(capfd: pytest.CaptureFixture[str]) -> None:
-    line = refused(
-        capfd, *["data", "sheet", "--data", "glyphs", "--classes", "2", "--out", "nowhere/sheet.png"], code=1
-    )
+    arguments = "data sheet --data glyphs --glyph-classes 3 --classes 2 --out nowhere/sheet.png"
+    line = refused(capfd, *arguments.split(), code=1)
     assert "nowhere/sheet.png cannot be written" in line

@@ -26,6 +26,7 @@ from headstart.datasets.image_classes import ImageClasses
 from headstart.datasets.omniglot import BACKGROUND_ALPHABETS, CLASS_NAMES, EVALUATION_ALPHABETS, load_omniglot
 from headstart.datasets.resizing import area
 from headstart.errors import BadInputError, RunStoppedError
+from methods import case
 
 SHA256 = "75a36f7ce605ee617d0c45021613841aec979e079f71594e885aba52a7c003ce"
 PARTS = ("images_background", "images_evaluation")
@@ -205,13 +206,16 @@ def test_root_comes_before_the_environment_before_the_cache_before_the_download(
 
 
 @pytest.mark.omniglot
-def test_the_download_fills_the_default_cache_once(omniglot: ImageClasses, home: Path, official: list[str]) -> None:
+def test_the_download_fills_the_default_cache_once(
+    omniglot: ImageClasses, home: Path, official: list[str], reads: list[Path]
+) -> None:
     assert same(load_omniglot(), omniglot)
     assert len(official) == 2
     assert names(home) == ["headstart"]
     assert names(home / "headstart") == ["images_background.zip", "images_evaluation.zip", "omniglot.npz"]
     assert same(load_omniglot(), omniglot)
     assert len(official) == 2
+    assert reads == [home / "headstart"]
 
 
 @pytest.mark.omniglot
@@ -243,7 +247,15 @@ def test_a_server_that_sends_something_else_is_asked_twice_and_leaves_nothing(
 
 
 @pytest.mark.omniglot
-@pytest.mark.parametrize("damage", ["altered", "truncated", "emptied", "pickled", "of another shape", "of other names"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "altered",
+        "truncated",
+        "pickled",
+        *(case(damage, repeats=True) for damage in ("emptied", "of another shape", "of other names")),
+    ],
+)
 def test_a_corrupt_cache_is_noticed_and_rebuilt(
     omniglot: ImageClasses,
     omniglot_root: Path,

@@ -393,7 +393,8 @@ def test_a_worker_that_is_killed_ends_the_run_in_one_line_and_any_number_goes_on
     assert json.loads((run / "test.json").read_text()) == before
 
 
-def test_a_signal_to_the_command_stops_all_workers_at_the_same_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", [1, case(3, repeats=True)])
+def test_a_signal_to_the_command_stops_all_workers_at_the_same_step(then: int, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = in_training(run)
     workers = [worker(process, number) for number in (0, 1)]
@@ -405,7 +406,7 @@ def test_a_signal_to_the_command_stops_all_workers_at_the_same_step(tmp_path: Pa
     for pid in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    process = started(*shortened(run), "--workers", "3")
+    process = started(*shortened(run), "--workers", str(then))
     code, out, lines = ended(process)
     assert (code, lines) == (0, []) and f"trained {last + 10} meta-steps" in out
     assert json.loads((run / "config.json").read_text())["workers"] == 2

@@ -16,6 +16,7 @@ from headstart.problems.glyphs import Glyphs
 from headstart.problems.registry import PROBLEMS
 from headstart.tasks.distribution import outputs_of
 
+pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 TRAINED = default_settings().replace(glyph_classes=6, image_size=8)
 
 

@@ -6,18 +6,20 @@ import pytest
 import torch
 
 import headstart as hs
+from methods import case
 
 MUST_REACH = 0.80
 """5-way 1-shot, transductive, on unseen characters. Chance is 0.20; random weights adapt to 0.27."""
 
 
 @pytest.mark.omniglot
-def test_a_short_run_clears_eighty_percent(omniglot: hs.ImageClasses) -> None:
+@pytest.mark.parametrize("width", [32, case(64, repeats=True)])
+def test_a_short_run_clears_eighty_percent(width: int, omniglot: hs.ImageClasses) -> None:
     split = hs.random_split(omniglot.names, (1100, 100, 423))
     tasks = hs.ClassificationTasks(omniglot.choose(split.train), ways=5, shots=1, queries=4)
     unseen = hs.ClassificationTasks(omniglot.choose(split.test), ways=5, shots=1, queries=15, rotations="none")
     torch.manual_seed(0)
-    learner = hs.MAML(hs.Conv4(ways=5), inner_lr=0.4, inner_steps=1, order=2)
+    learner = hs.MAML(hs.Conv4(ways=5, width=width), inner_lr=0.4, inner_steps=1, order=2)
     before = hs.evaluate(learner, unseen, count=100)
     hs.train(
         learner,
