@@ -8,13 +8,13 @@ import torch
 import headstart as hs
 from headstart.engine.planning import LARGEST_TENSOR, tasks_per_chunk
 from headstart.engine.work import largest_tensor
-from methods import EXECUTIONS, LEARNERS, PAIRS, built, image_episodes, largest_difference
+from methods import EXECUTIONS, LEARNERS, MECHANISMS, MODELS, PAIRS, built, image_episodes, largest_difference
 
 
 @pytest.mark.parametrize(("learner", "model"), PAIRS)
 def test_every_execution_gives_the_same(learner: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = built(learner, model)
-    episodes = image_episodes(size=16 if model == "Conv4-max_pool" else 8)
+    episodes = image_episodes(tasks=3, size=16 if model == "Conv4-max_pool" else 8)
     oracle, expected = subject.meta_gradient(dict(subject.named_parameters()), episodes)
     assert oracle.keys() == subject.updated_names | subject.carried_names
     assert max(value.abs().max() for value in oracle.values()) > 1e-4
@@ -25,6 +25,12 @@ def test_every_execution_gives_the_same(learner: str, model: str, monkeypatch: p
         gradient, metrics = hs.MetaGradient(subject, **settings)(dict(subject.named_parameters()), episodes)
         assert largest_difference(gradient, oracle) < 1e-10, settings
         assert largest_difference(metrics, expected) < 1e-6, settings
+
+
+def test_every_learner_and_every_model_is_in_every_run() -> None:
+    sampled = [pair.values for pair in PAIRS if not pair.marks]
+    assert {learner for learner, _ in sampled} == LEARNERS.keys() >= MECHANISMS.keys()
+    assert {model for _, model in sampled} == MODELS.keys()
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
