@@ -173,6 +173,7 @@ MECHANISMS = {
     "MAML++": "every inner step is evaluated, with norms of its own",
     "LearningToOptimize": "an unroll that is cut, with a network as its rule",
     "Reptile": "no derivative through the inner loop, mini-batches",
+    "Reptile-Adam": "a rule's memory that is carried from task to task",
     "T-NAS": "a structure and weights that take turns",
     "ProtoNet": "no inner loop",
     "ProtoMAML": "a head that the support set makes",
