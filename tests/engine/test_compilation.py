@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ def test_what_is_compiled_is_the_eager_meta_gradient(learner: str, model: str, f
     assert is_compiled(run)
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """As on a user's machine, where large loops of a compiled program are shared by all cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_the_graph_is_the_same_without_the_notes_that_these_tests_leave_out() -> None:
     subject = built("MAML", "user")
     arguments = dict(subject.named_parameters()), image_episodes(tasks=2)
@@ -73,7 +83,9 @@ def test_the_graph_is_the_same_without_the_notes_that_these_tests_leave_out() ->
         ("MAML", "MLP-batch", "updates"),
     ],
 )
-def test_the_compiled_program_gives_the_same_without_recompiling(learner: str, model: str, form: Any) -> None:
+def test_the_compiled_program_gives_the_same_without_recompiling(
+    learner: str, model: str, form: Any, two_threads: None
+) -> None:
     subject = built(learner, model)
     run = hs.MetaGradient(subject, "chunks", chunk_size=2, compile=form)
     run(subject.meta_params, image_episodes(tasks=4, seed=1))
