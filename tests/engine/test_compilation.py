@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 
 import headstart as hs
 from headstart.engine.compilation import Compiled, traced
+from headstart.engine.meta_gradient import MOST_KINDS
 from headstart.engine.programs import Programs
+from headstart.learners.checkpointing import Checkpointing
 from methods import (
     EVERY_MODEL,
     LEARNERS,
@@ -136,6 +139,81 @@ def test_a_learner_that_was_changed_is_compiled_anew(form: Any, only_traced: Non
     check()
 
 
+class Scaled(nn.Module):
+    """A model with a plain attribute, in a part of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.temperature, self.switches = nn.Linear(64, 3), 1.0, [True]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.temperature * self.body(inputs.flatten(1))
+        return logits if self.switches[0] else logits.tanh()
+
+
+@pytest.mark.parametrize("form", ["whole", "updates"])
+def test_a_plain_attribute_of_the_model_may_change(form: Any, only_traced: None) -> None:
+    subject = hs.MAML(nn.Sequential(Scaled()), inner_lr=0.3, inner_steps=2).double()
+    run, episodes, seen = hs.MetaGradient(subject, compile=form), image_episodes(), []
+
+    def check() -> None:
+        expected, _ = subject.meta_gradient(subject.meta_params, episodes)
+        found, _ = run(subject.meta_params, episodes)
+        assert largest_difference(found, expected) < 1e-10
+        assert not any(largest_difference(found, before) < 1e-3 for before in seen)
+        seen.append(found)
+
+    check()
+    subject.model[0].temperature = 3.0
+    check()
+    subject.model[0].switches[0] = False
+    check()
+    assert len(run._programs) == 3
+    subject.model[0].temperature, subject.model[0].switches[0] = 1.0, True
+    assert largest_difference(run(subject.meta_params, episodes)[0], seen[0]) < 1e-10
+    assert len(run._programs) == 3, "the first program serves again"
+
+
+def test_a_model_that_changes_all_the_time_is_not_compiled_for_ever(
+    only_traced: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    subject = hs.MAML(Scaled(), inner_lr=0.3).double()
+    run, episodes = hs.MetaGradient(subject, compile=True), image_episodes()
+    with caplog.at_level(logging.INFO, "headstart"):
+        for step in range(MOST_KINDS + 3):
+            subject.model.temperature = 1.0 + step / 10
+            subject.progress = step  # an attribute of the learner, which the plan would be made anew for
+            found, _ = run(subject.meta_params, episodes)
+            assert largest_difference(found, subject.meta_gradient(subject.meta_params, episodes)[0]) < 1e-10
+    assert len(run._programs) == MOST_KINDS
+    assert caplog.text.count("not compiled any more: attributes of the learner or its model have changed 8 times") == 1
+    assert caplog.text.count("meta-gradient of 5 tasks") == MOST_KINDS
+
+
+@dataclass
+class Halving(hs.UpdateRule):
+    """A user's rule, as it first comes to mind: a plain dataclass, which Python makes unhashable."""
+
+    rate: float
+    factors: list[float] = field(default_factory=lambda: [1.0, 0.5])
+
+    def update(self, params: Any, gradient: Any, state: Any, step: int, rule_params: Any) -> Any:
+        return {name: value - self.rate * self.factors[step] * gradient[name] for name, value in params.items()}, state
+
+
+@pytest.mark.parametrize("form", [False, "whole", "updates"])
+def test_a_rule_need_not_be_hashable(form: Any, only_traced: None) -> None:
+    subject = hs.MAML(hs.MLP(64, 3, (8,), activation=torch.tanh), inner_rule=Halving, inner_steps=2).double()
+    run, episodes = hs.MetaGradient(subject, compile=form), image_episodes()
+    for rate in (0.3, 0.1):
+        subject.inner_rule.rate = rate
+        expected, _ = subject.meta_gradient(subject.meta_params, episodes)
+        assert largest_difference(run(subject.meta_params, episodes)[0], expected) < 1e-10
+    subject.inner_rule.factors[1] = 2.0
+    expected, _ = subject.meta_gradient(subject.meta_params, episodes)
+    assert largest_difference(run(subject.meta_params, episodes)[0], expected) < 1e-10
+
+
 @pytest.mark.parametrize("steps", [2, 5])
 def test_equal_updates_share_a_program(steps: int, only_traced: None) -> None:
     """One for the update, one for its derivative."""
@@ -143,7 +221,7 @@ def test_equal_updates_share_a_program(steps: int, only_traced: None) -> None:
     run = hs.MetaGradient(learner, compile="updates")
     run(learner.meta_params, image_episodes())
     assert is_compiled(run)
-    assert len(programs_of_updates(run).programs) == 2
+    assert len(programs_of_updates(run).traces) == 2
 
 
 def test_updates_that_differ_do_not_share_a_program(only_traced: None) -> None:
@@ -152,7 +230,7 @@ def test_updates_that_differ_do_not_share_a_program(only_traced: None) -> None:
     run = hs.MetaGradient(learner, compile="updates")
     run(learner.meta_params, image_episodes())
     assert is_compiled(run)
-    assert len(programs_of_updates(run).programs) == 6
+    assert len(programs_of_updates(run).traces) == 6
 
 
 def test_updates_with_other_derivatives_do_not_share_a_program(only_traced: None) -> None:
@@ -176,7 +254,7 @@ def test_updates_with_other_derivatives_do_not_share_a_program(only_traced: None
     found, _ = run(learner.meta_params, image_episodes())
     assert largest_difference(found, expected) < 1e-10
     assert is_compiled(run)
-    assert len(programs_of_updates(run).programs) == 4
+    assert len(programs_of_updates(run).traces) == 4
 
 
 def test_the_order_of_the_meta_parameters_does_not_matter(only_traced: None) -> None:
@@ -212,18 +290,18 @@ def test_compiled_updates_may_be_recomputed_in_segments(rule: Any, only_traced: 
 
 
 def programs_of_updates(run: hs.MetaGradient) -> Programs:
-    (how,) = run._updates.values()
-    assert isinstance(how.execute, Programs)
-    return how.execute
+    (how,) = run._programs.values()
+    assert isinstance(how, Checkpointing) and isinstance(how.call, Programs)
+    return how.call
 
 
 def is_compiled(run: hs.MetaGradient) -> bool:
     """Whether there is one program, of one shape, and it is not the function itself, fallen back upon; or one for
     every update and its derivative."""
-    if not run._compiled:
+    (compiled,) = run._programs.values()
+    if isinstance(compiled, Checkpointing):
         programs = programs_of_updates(run)
         return bool(programs.programs) and not programs.failed
-    (compiled,) = run._compiled.values()
     (program,) = compiled.programs.values()
     return program is not compiled.function
 

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import headstart as hs
-from headstart.learners.checkpointing import Recomputation, recomputation
+from headstart.learners.checkpointing import Checkpointing, checkpointing
 from methods import image_episodes, largest_difference
 
 
@@ -43,7 +43,7 @@ class Held(TorchDispatchMode):
 
 def peak(learner: hs.Learner, recompute: bool = False) -> int:
     examples = hs.Examples(torch.rand(1, 5, 1, 28, 28), torch.arange(5)[None])
-    with Held() as held, recomputation(Recomputation()) if recompute else nullcontext():
+    with Held() as held, checkpointing(Checkpointing()) if recompute else nullcontext():
         learner.meta_gradient(learner.meta_params, hs.Episodes(examples, examples))
     return held.peak
 
@@ -93,7 +93,7 @@ def test_recomputing_changes_nothing(steps: int, rule: Any) -> None:
     model = hs.MLP(64, 3, (8,), norm="batch", activation=torch.tanh)
     learner = hs.MAML(model, inner_lr=0.05, inner_steps=steps, inner_rule=rule).double()
     expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
-    with recomputation(Recomputation()):
+    with checkpointing(Checkpointing()):
         gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
     assert largest_difference(gradient, expected) < 1e-12
 
@@ -103,7 +103,7 @@ def test_dropout_is_recomputed_with_the_same_masks() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 3))
     learner = hs.MAML(model, inner_lr=0.3, inner_steps=5).double()
     gradients = []
-    for context in (nullcontext(), recomputation(Recomputation())):
+    for context in (nullcontext(), checkpointing(Checkpointing())):
         torch.manual_seed(1)
         with context:
             gradients.append(learner.meta_gradient(learner.meta_params, image_episodes())[0])
@@ -125,7 +125,7 @@ def test_every_point_of_a_recomputed_unroll_can_be_evaluated() -> None:
 
     learner = EveryStep(hs.MLP(64, 3, (8,), activation=torch.tanh), inner_lr=0.3, inner_steps=4).double()
     expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
-    with recomputation(Recomputation()):
+    with checkpointing(Checkpointing()):
         gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
     assert largest_difference(gradient, expected) < 1e-12
 
@@ -143,7 +143,7 @@ def test_integers_among_the_parameters_stay_as_they_are() -> None:
 
     learner = hs.MAML(Reordered(), inner_lr=0.3, inner_steps=3).double()
     expected, _ = learner.meta_gradient(learner.meta_params, image_episodes())
-    with recomputation(Recomputation()):
+    with checkpointing(Checkpointing()):
         gradient, _ = learner.meta_gradient(learner.meta_params, image_episodes())
     assert largest_difference(gradient, expected) < 1e-12
 

@@ -116,7 +116,7 @@ def test_a_change_of_the_weights_reaches_the_compiled_program(only_traced: None)
         learner.step_weights.copy_(weights)
         expected, _ = learner.meta_gradient(learner.meta_params, episodes)
         assert largest_difference(run(learner.meta_params, episodes)[0], expected) < 1e-10
-    assert len(run._compiled) == 1
+    assert len(run._programs) == 1
 
 
 def test_where_the_last_step_alone_counts_no_other_is_evaluated() -> None:

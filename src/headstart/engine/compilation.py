@@ -78,7 +78,7 @@ class Compiled:
 
     def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         started = time.perf_counter()
-        with logged_if_it_fails():
+        with compiling(arguments):
             program = compiled(traced(self.function, arguments), arguments)
             logger.info("compiled the meta-gradient in %.0f s", time.perf_counter() - started)
             return program
@@ -87,7 +87,7 @@ class Compiled:
 
 def traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> GraphModule:
     """What ``function`` does to the tensors in ``arguments``, as plain operations, with convolutions over patches."""
-    with random_numbers_from(random_state(tree_leaves(arguments))), ConvolutionsByIm2col():
+    with ConvolutionsByIm2col():
         graph: GraphModule = make_fx(lambda *inputs: function(*inputs))(*arguments)
     return graph
 
@@ -97,7 +97,7 @@ def compiled(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., An
     options = ON_CPU
     if any(tensor.device.type == "cuda" for tensor in tree_leaves(arguments)):
         options = {} if _kernels_alone.get() else ON_GPU
-    with random_numbers_from(random_state(tree_leaves(arguments))), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the compiler's own deprecations are not the user's business
         program: Callable[..., Any] = torch.compile(graph, fullgraph=True, dynamic=False, options=options)
         program(*arguments)
@@ -105,12 +105,14 @@ def compiled(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., An
 
 
 @contextlib.contextmanager
-def logged_if_it_fails() -> Iterator[None]:
-    """A context in which compiling may fail: the log then says why, in one line, and what follows it runs."""
-    try:
-        yield
-    except Exception as error:  # the compiler's errors have no common base
-        logger.info("not compiled, but run eagerly: %s", reason(error))
+def compiling(arguments: Any) -> Iterator[None]:
+    """A context in which compiling may fail: the log then says why, in one line, and what follows it runs. The random
+    numbers that are drawn in it, on the devices of ``arguments``, are still to come."""
+    with random_numbers_from(random_state(tree_leaves(arguments))):
+        try:
+            yield
+        except Exception as error:  # the compiler's errors have no common base
+            logger.info("not compiled, but run eagerly: %s", reason(error))
 
 
 def reason(error: Exception) -> str:

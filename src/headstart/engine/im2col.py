@@ -178,5 +178,7 @@ class ConvolutionsByIm2col(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """``convolve`` for ``conv2d``, and everything else as it is."""
+        """``convolve`` for ``conv2d``, max-pooling of maps in their usual order, and everything else as it is."""
+        if func is F.max_pool2d:  # its second derivative asks for the order, which vmap cannot tell of another
+            args = (args[0].contiguous(), *args[1:])
         return (convolve if func is F.conv2d else func)(*args, **(kwargs or {}))

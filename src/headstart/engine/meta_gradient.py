@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Hashable
 from typing import Literal
 
 import torch
@@ -12,14 +12,18 @@ from headstart.distributed.processes import from_first, share, sum_over_ranks, w
 from headstart.engine.compilation import Compiled
 from headstart.engine.planning import Choices, Execution, Plan, choose_plan
 from headstart.engine.programs import Programs
+from headstart.engine.settings import settings_of
 from headstart.engine.work import undrawn
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner, Metrics
-from headstart.learners.checkpointing import Recomputation, recomputation
+from headstart.learners.checkpointing import Checkpointing, checkpointing
 from headstart.learners.heads import AnyWays
 from headstart.params import Params, add, scale
 
+MOST_KINDS = 8
+"""Different computations that are planned and compiled: a learner or a model that changes at every meta-step, in what
+is no tensor, is left as it is from then on."""
 logger = logging.getLogger(__name__)
 
 
@@ -32,6 +36,9 @@ class MetaGradient:
     program runs in several processes (``torchrun``, or ``headstart train --workers``), each of them takes its part of
     the tasks, and one all-reduce adds up their meta-gradients. All forms give the mean over the tasks and differ by
     rounding only, and by the random numbers that a model with dropout draws.
+
+    Attributes of the learner and of its model may change between calls: numbers and the like are compiled anew (buffers
+    are not, which is faster). Tensors that are neither parameters nor buffers count as constants.
 
     Args:
         learner: what is run.
@@ -70,9 +77,9 @@ class MetaGradient:
     ) -> None:
         self.learner = learner
         self.choices = Choices(execution, chunk_size, compile, recompute, memory, meta_steps)
-        self._plans: dict[tuple[object, ...], Plan] = {}
-        self._compiled: dict[tuple[object, ...], Compiled] = {}
-        self._updates: dict[tuple[object, ...], Recomputation] = {}
+        self._plans: dict[Hashable, dict[Hashable, Plan]] = {}
+        self._programs: dict[Hashable, Compiled | Checkpointing] = {}
+        self._settled = True
 
     @torch.no_grad()
     def __call__(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
@@ -88,52 +95,73 @@ class MetaGradient:
             raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
         part = share(episodes)
         plan = self.plan(meta_params, episodes)
-        with self._as_planned(plan):
-            gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan)
+        program = self._program(plan)
+        gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan, program)
         weight = len(part.query.targets) / tasks
         if weight == 1:
             return gradient, metrics
         return sum_over_ranks(scale(gradient, weight), scale(metrics, weight))
 
     def plan(self, meta_params: Params, episodes: Episodes) -> Plan:
-        """How a batch of tasks is run, chosen once for every shape of it; rank 0 chooses for all.
+        """How a batch of tasks is run, chosen once for every shape of it and all settings of the learner; rank 0
+        chooses for all. For a learner that changes all the time the last choice stays.
 
         Raises:
             BadInputError: their targets do not fit the model's outputs.
         """
-        tensors = [tensor for part in episodes for tensor in part]
-        batch = (*((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors), *self.kind_of_meta_step)
-        if batch not in self._plans:
+        shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for part in episodes for tensor in part)
+        plans, kind = self._plans.setdefault(shapes, {}), settings_of(self.learner)
+        if kind not in plans and len(plans) < MOST_KINDS:
             check_targets(self.learner, meta_params, episodes)
             part = share(episodes)
             chosen = from_first(lambda: choose_plan(self.learner, meta_params, part, self.choices))
-            self._plans[batch] = chosen
+            plans[kind] = chosen
             processes = f" in each of {world_size()} processes" if world_size() > 1 else ""
             logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, chosen)
             if chosen.compile != "no" and world_size() > 1:  # what rank 0 compiles the others then find on the disk
                 from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, chosen.chunk_size), chosen))
-        return self._plans[batch]
+        return plans.get(kind) or next(reversed(plans.values()))
 
     @property
-    def kind_of_meta_step(self) -> tuple[object, ...]:
-        """What a plan or a program is of, apart from shapes: what of the learner may change from one meta-step to the
-        next and is no tensor."""
-        modes = tuple(module.training for module in self.learner.modules())
-        return (*self.learner.settings, modes)
+    def kind_of_meta_step(self) -> Hashable:
+        """What a program is of, apart from shapes: what of the learner and its model may change from one meta-step to
+        the next and is no tensor."""
+        trained = tuple(parameter.requires_grad for parameter in self.learner.parameters())
+        return trained, *map(settings_of, self.learner.modules())
 
     @property
     def recomputes(self) -> bool:
         """Whether a batch was run with its inner updates recomputed, for which generators of random numbers are set
         back: nothing that a CUDA graph can do."""
-        return any(plan.recompute or plan.compile == "updates" for plan in self._plans.values())
+        plans = [plan for plans in self._plans.values() for plan in plans.values()]
+        return any(plan.recompute or plan.compile == "updates" for plan in plans)
 
-    def _chunks(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+    def _program(self, plan: Plan) -> Compiled | Checkpointing | None:
+        """What chunks are run by, one for every kind of meta-step that is compiled; ``None`` is the learner itself."""
+        if plan.compile == "no" or not self._settled:
+            return Checkpointing() if plan.recompute else None
+        kind = self.kind_of_meta_step, plan.compile, plan.recompute
+        if kind not in self._programs and len(self._programs) == MOST_KINDS:
+            self._settled = False
+            logger.info(
+                "not compiled any more: attributes of the learner or its model have changed %d times", MOST_KINDS
+            )
+            return self._program(plan)
+        if kind not in self._programs:
+            whole = plan.compile == "whole"
+            program = Compiled(self.learner.meta_gradient) if whole else Checkpointing(plan.recompute, Programs())
+            self._programs[kind] = program
+        return self._programs[kind]
+
+    def _chunks(
+        self, meta_params: Params, episodes: Episodes, plan: Plan, program: Compiled | Checkpointing | None
+    ) -> tuple[Params, Metrics]:
         tasks = len(episodes.query.targets)
         gradient: Params = {}
         metrics: Metrics = {}
         for start in range(0, tasks, plan.chunk_size):
             chunk = slice_tasks(episodes, start, min(start + plan.chunk_size, tasks))
-            of_chunk = self._chunk(meta_params, chunk, plan)
+            of_chunk = self._chunk(meta_params, chunk, program)
             share = len(chunk.query.targets) / tasks
             if share == 1:
                 return of_chunk
@@ -142,36 +170,34 @@ class MetaGradient:
             metrics = add(metrics, chunk_metrics) if metrics else chunk_metrics
         return gradient, metrics
 
-    def _chunk(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+    def _chunk(
+        self, meta_params: Params, episodes: Episodes, program: Compiled | Checkpointing | None
+    ) -> tuple[Params, Metrics]:
         """Buffers are arguments of compiled programs too: as constants they could never change."""
-        if plan.compile == "no":
+        if program is None:
             return self.learner.meta_gradient(meta_params, episodes)
-        run = self.learner.meta_gradient if plan.compile == "updates" else self._compiled_whole
-        return run({**dict(self.learner.named_buffers()), **meta_params}, episodes)
-
-    def _compiled_whole(self, values: Params, episodes: Episodes) -> tuple[Params, Metrics]:
-        program = self._compiled.setdefault(self.kind_of_meta_step, Compiled(self.learner.meta_gradient))
-        result: tuple[Params, Metrics] = program(values, episodes)
-        return result
-
-    def _as_planned(self, plan: Plan) -> AbstractContextManager[None]:
-        """A context in which inner loops are what the plan says."""
-        if plan.compile == "updates":
-            kind = (*self.kind_of_meta_step, plan.recompute)
-            return recomputation(self._updates.setdefault(kind, Recomputation(plan.recompute, Programs())))
-        return recomputation(Recomputation()) if plan.recompute else nullcontext()
+        values = {**dict(self.learner.named_buffers()), **meta_params}
+        if isinstance(program, Compiled):
+            result: tuple[Params, Metrics] = program(values, episodes)
+            return result
+        with checkpointing(program):
+            return self.learner.meta_gradient(values, episodes)
 
     def _prepare(self, meta_params: Params, episodes: Episodes, plan: Plan) -> None:
-        with undrawn(episodes), self._as_planned(plan):
-            self._chunk(meta_params, episodes, plan)
+        with undrawn(episodes):
+            self._chunk(meta_params, episodes, self._program(plan))
 
-    def _loop(self, meta_params: Params, episodes: Episodes, plan: Plan) -> tuple[Params, Metrics]:
+    def _loop(
+        self, meta_params: Params, episodes: Episodes, plan: Plan, program: Compiled | Checkpointing | None
+    ) -> tuple[Params, Metrics]:
+        assert not isinstance(program, Compiled), "a loop is not compiled"
         gradient: Params = {}
         metrics: Metrics = {}
         tasks = len(episodes.query.targets)
         for task in range(tasks):
             episode = episodes.task(task)
-            task_gradient, loss, predictions = self.learner.task_gradient(meta_params, episode)
+            with checkpointing(program):
+                task_gradient, loss, predictions = self.learner.task_gradient(meta_params, episode)
             of_task = task_gradient, self.learner.metrics(loss, predictions, episode.query.targets)
             shares = [scale(values, 1 / tasks) for values in of_task]
             gradient, metrics = map(add, (gradient, metrics), shares) if metrics else shares

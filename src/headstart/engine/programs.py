@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.func import vmap
 from torch.fx import GraphModule
 from torch.overrides import TorchFunctionMode
 
-from headstart.engine.compilation import compiled, kernels_alone, logged_if_it_fails, traced
+from headstart.engine.compilation import compiled, compiling, kernels_alone, traced
 
 logger = logging.getLogger(__name__)
+Flat = Callable[..., tuple[Tensor, ...]]
 
 
 class Trace(NamedTuple):
@@ -26,7 +29,7 @@ class Trace(NamedTuple):
     """
 
     graph: GraphModule
-    switches: tuple[tuple[int, bool], ...]
+    switches: list[tuple[int, bool]]
 
     def same_as(self, other: Trace) -> bool:
         """Whether both do the same, and have the same derivative.
@@ -69,53 +72,101 @@ def trace(function: Callable[..., Any], tensors: tuple[Tensor, ...]) -> Trace:
         with switches:
             return function(*inputs)
 
-    return Trace(traced(noted, tensors), tuple(switches.seen))
+    return Trace(traced(noted, tensors), switches.seen)
 
 
 class Programs:
-    """Functions of tensors that are made anew for every call, and their derivatives, each run as a compiled program.
+    """Functions of one task's tensors that are made anew for every call, each run over the batch as a compiled program.
 
-    ``programs(key, derivative, function, tensors)`` is ``function(*tensors)``. What is called with an equal key is
-    taken to be the same function; keys whose functions turn out to be the same, when they are first called, share their
-    programs, as do the inner updates of most rules. From the first that cannot be compiled on they are called as they
-    are; one that draws random numbers cannot, since its derivative has to draw the same ones again.
+    ``programs(key, function, own, tensors)`` is ``function(*tensors)``. Its key is ``(name, kind)``, where one kind may
+    be the derivative of another: what is called with an equal key is taken to be the same function, and names whose
+    functions turn out to be the same, when they are first called, share the programs of all kinds, as do the inner
+    updates of most rules. From the first that cannot be compiled on they are called as they are; one that draws random
+    numbers cannot, since its derivative has to draw the same ones again.
 
-    >>> programs = Programs()
-    >>> programs("double", "itself", lambda x: (2 * x,), (torch.tensor(1.5),))
-    (tensor(3.),)
+    >>> programs, double = Programs(), lambda x: (2 * x,)
+    >>> vmap(lambda x: programs(("double", "itself"), double, 0, (x,))[0])(torch.tensor([1.5, 2.0]))
+    tensor([3., 4.])
     """
 
     def __init__(self) -> None:
         self.failed = False
         self.traces: dict[tuple[Hashable, Hashable], Trace] = {}
         self.same_as: dict[Hashable, Hashable] = {}
-        self.programs: dict[Hashable, Callable[..., Any]] = {}
+        self.programs: dict[tuple[Hashable, Hashable], Flat] = {}
+
+    def __call__(
+        self, key: tuple[Hashable, Hashable], function: Flat, own: int, tensors: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The function's result; the first call with a new key or new shapes may take as long as compiling does."""
+        outputs: tuple[Tensor, ...] = _OverTasks.apply(self, key, function, own, *tensors)  # type: ignore[no-untyped-call]
+        return outputs
 
     @torch.no_grad()
-    def __call__(
-        self, key: Hashable, derivative: Hashable, function: Callable[..., Any], tensors: tuple[Tensor, ...]
-    ) -> Any:
-        """The function's result; the first call with a new key or new shapes may take as long as compiling does."""
+    def over_tasks(
+        self, name: Hashable, kind: Hashable, function: Flat, tensors: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """The result of a function of the whole batch."""
         tensors = tuple(tensor.detach().contiguous() for tensor in tensors)
-        kind = (derivative, *((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors))
-        if not self.failed and (self.same_as.get(key, key), kind) not in self.programs:
-            with logged_if_it_fails():
-                self._add(key, kind, function, tensors)
-            self.failed = (self.same_as.get(key, key), kind) not in self.programs
-        return self.programs.get((self.same_as.get(key, key), kind), function)(*tensors)
+        kind = kind, *((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors)
+        if (name, kind) not in self.programs and not self.failed:
+            with compiling(tensors):
+                self.programs[name, kind] = self._program(name, kind, function, tensors)
+            self.failed = (name, kind) not in self.programs
+        return self.programs.get((name, kind), function)(*tensors)
 
-    def _add(self, key: Hashable, kind: Hashable, function: Callable[..., Any], tensors: tuple[Tensor, ...]) -> None:
+    def _program(self, name: Hashable, kind: Hashable, function: Flat, tensors: tuple[Tensor, ...]) -> Flat:
         started = time.perf_counter()
+        first = self.same_as.get(name)
+        if (first, kind) in self.programs:
+            return self.programs[first, kind]
         found = trace(function, tensors)
+        if first is None:
+            others = (
+                other for (other, of_kind), seen in self.traces.items() if of_kind == kind and found.same_as(seen)
+            )
+            first = self.same_as[name] = next(others, name)
+            if first != name:
+                return self.programs[first, kind]
         tags = {tag for node in found.graph.graph.nodes for tag in getattr(node.target, "tags", ())}
         if torch.Tag.nondeterministic_seeded in tags:
             raise RuntimeError("a model that draws random numbers is not compiled update by update")
-        if key not in self.same_as:
-            others = (other for other, of_kind in self.traces if of_kind == kind)
-            self.same_as[key] = next((other for other in others if found.same_as(self.traces[other, kind])), key)
-        where = self.same_as[key], kind
-        if where not in self.programs:
-            with kernels_alone():  # CUDA graphs of their own would write over what the next program still reads
-                self.programs[where] = compiled(found.graph, tensors)
-            self.traces[where] = found
-            logger.info("compiled a part of the meta-gradient in %.0f s", time.perf_counter() - started)
+        self.traces[first, kind] = found
+        with kernels_alone():  # CUDA graphs of their own would write over what the next program still reads
+            self.programs[first, kind] = compiled(found.graph, tensors)
+        logger.info("compiled a part of the meta-gradient in %.0f s", time.perf_counter() - started)
+        return self.programs[first, kind]
+
+
+class _OverTasks(Function):
+    """Under ``vmap`` a function is handed to the programs with the whole batch. What tasks have their own of is handed
+    over once for each of them, also where it is still the same for all: the first inner update is then the same
+    function as the others."""
+
+    @staticmethod
+    def forward(programs: Programs, key: tuple[Hashable, Hashable], function: Flat, own: int, *tensors: Tensor) -> Any:
+        return function(*tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[Any, ...],
+        programs: Programs,
+        key: tuple[Hashable, Hashable],
+        function: Flat,
+        own: int,
+        *tensors: Tensor,
+    ) -> tuple[Any, Any]:
+        dims = list(in_dims[4:])
+        batched = list(tensors)
+        for place in range(own):
+            if dims[place] is None:
+                batched[place], dims[place] = tensors[place].expand(info.batch_size, *tensors[place].shape), 0
+        name, kind = key
+        over_tasks = vmap(function, tuple(dims), randomness=info.randomness)
+        outputs = programs.over_tasks(name, (kind, *dims), over_tasks, tuple(batched))
+        return outputs, (0,) * len(outputs)

@@ -29,9 +29,10 @@ logger = logging.getLogger(__name__)
 class Learner(nn.Module):
     """*F*: its parameters are the meta-parameters, and every method is a pure function of what it is given.
 
-    All methods but ``meta_gradient`` are written for **one** task. Their ``meta_params`` may be any dictionary with the
-    names of ``learner.meta_params``, the learner's own parameters; those with ``requires_grad=False`` neither adapt nor
-    get a meta-gradient.
+    All methods but ``meta_gradient`` are written for **one** task, and depend on nothing but their arguments and the
+    attributes of the learner and of its model. Their ``meta_params`` may be any dictionary with the names of
+    ``learner.meta_params``, the learner's own parameters; those with ``requires_grad=False`` neither adapt nor get a
+    meta-gradient.
 
     Every method can be differentiated by what it is given. ``learner.meta_params`` are leaves of PyTorch's graph:
     ``backward()`` fills their ``grad``, and what is computed of them holds a graph for as long as it is kept. Under
@@ -125,22 +126,6 @@ class Learner(nn.Module):
     def keeps_graph(self) -> bool:
         """Whether the meta-gradient goes through the inner updates, which are then all held until it is taken."""
         return self.order == 2 or self.inner_rule.learned
-
-    @property
-    def settings(self) -> tuple[object, ...]:
-        """What the methods depend on besides their arguments and the model: a program that was made of this learner,
-        and a plan to run it, hold only as long as these are equal."""
-        return (
-            self.inner_steps,
-            self.inner_rule,
-            self.inner_batch,
-            self.truncation,
-            self.order,
-            self.loss,
-            self.metric,
-            frozenset(self.updated_names),
-            frozenset(self.adapted_names),
-        )
 
     @property
     def adapted_names(self) -> set[str]:

@@ -33,7 +33,7 @@ def gradient_of(
     ({'w': tensor(6.)}, tensor(9.))
     """
     differentiable = differentiable and torch.is_grad_enabled()
-    if torch._C._functorch.maybe_current_level() is None:
+    if not torch._C._are_functorch_transforms_active():
         return _by_autograd(function, params, others, differentiable)
     if differentiable:
         gradient, (value, beside) = grad_and_value(function, has_aux=True)(params, *others)

@@ -25,11 +25,6 @@ class AnyWays(Learner, ABC):
 
     ways: int
 
-    @property
-    def settings(self) -> tuple[object, ...]:
-        """Those of every learner, and ``ways``."""
-        return (*super().settings, self.ways)
-
     @abstractmethod
     def new_head(self, meta_params: Params, support: Examples) -> Params:
         """The part of the task's parameters that is made for this task before any inner update."""

@@ -85,11 +85,6 @@ class ImplicitMAML(Learner):
             raise BadInputError(f"damping={damping} must not be negative; 0 is the exact solution.")
         self.proximity, self.cg_steps, self.damping = proximity, cg_steps, damping
 
-    @property
-    def settings(self) -> tuple[object, ...]:
-        """Those of every learner, and of the linear system."""
-        return (*super().settings, self.proximity, self.cg_steps, self.damping)
-
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """As for every learner, each step held to ``meta_params``."""
         adapted, _ = split(meta_params, self.adapted_names)

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 
 from headstart.episodes import Examples
 from headstart.errors import BadInputError
-from headstart.learners.checkpointing import recomputation_at_hand, recomputed
+from headstart.learners.checkpointing import checkpointed, checkpointing_at_hand
 from headstart.learners.gradient import gradient_of
 from headstart.params import Params, below
 from headstart.update_rules.base import State, UpdateRule
@@ -44,7 +44,7 @@ def unroll(
     gradients count as constants there, so that ``d params_k / d params`` is the identity for a plain gradient step.
     Every ``truncation`` steps the past becomes a constant. What the rule itself has learned is in ``fixed``, under
     ``"rule."``, and can be differentiated by in both orders. What is differentiated by must be in ``params`` or
-    ``fixed``: of what ``loss`` or ``rule`` capture, recomputation would lose the derivative.
+    ``fixed``: of what ``loss`` or ``rule`` capture, checkpointing would lose the derivative.
 
     Source: Finn, Abbeel and Levine (2017), section 2.2, and 5.2 for the first-order form.
 
@@ -66,26 +66,21 @@ def unroll(
         gradient, _, _ = gradient_of(value, point, constants, support, step, differentiable=order == 2)
         return updated(rule, params, gradient, state, step, below(fixed, RULE))
 
-    def advance_again(own: Own, fixed: Params, support: Examples, step: int) -> Own:
-        return recomputed(partial(advance, step=step), own, fixed, support, step, again)  # type: ignore[no-any-return]
-
     def segment(own: Own, fixed: Params, support: Examples, first: int, last: int) -> Own:
         for step in range(first, last):
-            own = advance_again(own, fixed, support, step)
+            update = partial(advance, step=step)
+            own = checkpointed(update, own, fixed, support, how, step) if how else update(own, fixed, support)
         return own
 
-    again = recomputation_at_hand()
-    if again and not (order == 2 or rule.learned or again.execute):
-        again = None
+    how = checkpointing_at_hand()
+    if how and not (order == 2 or rule.learned or how.call):
+        how = None
     own = params, state
     yield own
-    length = math.isqrt(max(steps - 1, 0)) + 1 if again and again.segments and not every else 1
+    length = math.isqrt(max(steps - 1, 0)) + 1 if how and how.segments and not every else 1
     for first in range(0, steps, length):
-        if length > 1:
-            part = partial(segment, first=first, last=min(first + length, steps))
-            own = recomputed(part, own, fixed, support, how=again)
-        else:
-            own = (advance_again if again else advance)(own, fixed, support, first)
+        part = partial(segment, first=first, last=min(first + length, steps))
+        own = checkpointed(part, own, fixed, support, how) if how and length > 1 else part(own, fixed, support)
         yield own
 
 

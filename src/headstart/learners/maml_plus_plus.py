@@ -95,11 +95,6 @@ class MAMLPlusPlus(MAML):
         self.counted_steps = self.inner_steps if meta_step < until else 1
         self.step_weights.copy_(step_weights_at(meta_step, until, self.inner_steps), non_blocking=True)
 
-    @property
-    def settings(self) -> tuple[object, ...]:
-        """Those of every learner, and how many of the inner steps are evaluated."""
-        return (*super().settings, self.counted_steps)
-
     def with_norms_of(self, step: int, params: Params) -> Params:
         """``params`` with the normalization weights and biases of inner step ``step``."""
         norms = below(params, "norms")

@@ -86,11 +86,6 @@ class Reptile(Learner):
         """The names of what the update rule carries."""
         return {f"{CARRIED}.{name}" for name, _ in self.carried.named_parameters()}
 
-    @property
-    def settings(self) -> tuple[object, ...]:
-        """Those of every learner, and the batches of evaluation."""
-        return (*super().settings, self.test_inner_batch)
-
     def initial_state(self, meta_params: Params) -> State:
         """What the update rule carries from other tasks; nothing, if it starts anew."""
         fresh, carried = super().initial_state(meta_params), below(meta_params, CARRIED)

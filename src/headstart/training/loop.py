@@ -143,7 +143,7 @@ def train(
                 learner.start_meta_step(state.meta_step, meta_steps)
                 generator.manual_seed(derive_seed(seed, "training", state.meta_step))
                 if recorded and not meta_gradient.recomputes:
-                    gradient, metrics = recorded((*meta_gradient.kind_of_meta_step, *numbers_of(outer)))
+                    gradient, metrics = recorded((meta_gradient.kind_of_meta_step, *numbers_of(outer)))
                     metrics = {name: value.clone() for name, value in metrics.items()}  # the next one writes over them
                 else:
                     recorded = None
