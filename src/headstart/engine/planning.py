@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,26 +12,24 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from headstart.distributed.processes import world_size
-from headstart.engine.compilation import use_cache
 from headstart.engine.im2col import ConvolutionsByIm2col
 from headstart.engine.work import Work, largest_tensor, work_of_task
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.params import Params, split
-from headstart.system.process import local_count
+from headstart.system.memory import memory_at_hand
 
 Execution = Literal["auto", "loop", "vmap", "chunks"]
 Compile = Literal["no", "whole", "updates"]
 MIB = 2**20
-LARGEST_TENSOR = 16 * MIB
-"""Bytes. On a CPU the C library maps tensors of over 32 MiB from the system anew at every allocation and returns them
-at every release, and filling in their pages costs more than the arithmetic; chunks stay well below that."""
-LARGEST_COMPILED = 4 * MIB
-"""Bytes of the largest tensor on a CPU of a chunk that is compiled whole: what its kernels write is then still in the
-cache when the next one reads it. Update by update, larger chunks are better, since there are fewer calls."""
+LARGEST_TENSOR = 4 * MIB
+"""Bytes of a chunk's largest tensor on a CPU: what one kernel writes is then still in the cache when the next reads it.
+With twice as much a meta-gradient takes up to 15 % longer."""
 SECONDS_PER_OPERATION, SECONDS_PER_FLOP = 15e-6, 2e-11
-"""Of an eager meta-gradient on two cores."""
+"""Of an eager meta-gradient on one core."""
+SLOWDOWN_OF_VMAP = 0.4
+"""Of one core: what kernels for several tasks at once take longer than those for one, as a part of the latter."""
 SECONDS_TO_COMPILE = 0.035
 """Per operation of one task; compiling saves about half of the eager time."""
 SECONDS_TO_TRACE = 1
@@ -108,9 +106,10 @@ class Plan:
 def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choices: Choices) -> Plan:
     """The fastest plan that fits in the memory: a function of its arguments and of the machine, not of any timing.
 
-    On a CPU the tasks go in chunks that suit the cache, on an accelerator all at once, as far as the memory allows;
-    where one task of an exact learner does not fit, its inner loop is recomputed. Compiling is chosen where the run of
-    ``meta_steps`` is long enough to earn it back: whole, or update by update where that is too much for one piece.
+    On an accelerator the tasks go all at once, on a CPU in chunks that suit the cache, as far as the memory allows; one
+    after the other without ``vmap`` where that spares less than it costs. Where one task of an exact learner does not
+    fit, its inner loop is recomputed. Compiling is chosen where the run of ``meta_steps`` is long enough to earn it
+    back: whole, or update by update where that is too much for one piece.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(torch.nn.Linear(2, 3))
@@ -118,26 +117,33 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
     >>> print(choose_plan(learner, learner.meta_params, hs.Episodes(examples, examples), Choices(meta_steps=3)))
     4 at a time, eager (3 meta-steps do not earn compiling back)
     """
-    tasks = len(episodes.query.targets)
+    tasks, device = len(episodes.query.targets), episodes.query.inputs.device
     if choices.execution == "loop":
         return Plan(True, 1, "no", bool(choices.recompute), "as told")
-    if choices.compile is not False:
-        use_cache()  # before anything of PyTorch's names another folder
     work = work_of_task(learner, meta_params, episodes)
-    memory = choices.memory or memory_at_hand(episodes.query.inputs.device)
+    memory = choices.memory or memory_at_hand(device)
     compiled, why = _compile(learner, work, episodes, choices, fits=work.memory <= memory or not learner.keeps_graph)
-    held = _held(learner, meta_params, work, compiled)
     goes_through = learner.keeps_graph and learner.inner_steps > 1 and compiled != "whole"
+    held = _held(learner, meta_params, work, compiled, recompute=False)
     recompute = choices.recompute if choices.recompute is not None else goes_through and held > memory
     if recompute:
-        held = 2 * work.memory // max(1, learner.inner_steps)
-        why = f"{why}; one task would hold up to {work.memory / MIB:,.0f} MiB" if choices.recompute is None else why
-    fitting = max(1, memory // max(1, held)) if learner.keeps_graph else tasks
+        why = f"{why}; one task would hold {held / MIB:,.0f} MiB" if choices.recompute is None else why
+        held = _held(learner, meta_params, work, compiled, recompute=True)
     fastest = tasks_per_chunk(learner, meta_params, episodes, compiled)
-    size = {"vmap": tasks, "chunks": choices.chunk_size}.get(choices.execution) or min(fastest, fitting)
+    fitting = min(fastest, max(1, memory // max(1, held)))
+    size = {"vmap": tasks, "chunks": choices.chunk_size}.get(choices.execution) or fitting
+    if choices.execution == "auto" and compiled == "no" and device.type == "cpu" and _loop_is_faster(work, size):
+        return Plan(True, 1, "no", recompute, why)
     if compiled != "no" and choices.execution != "vmap" and not choices.chunk_size:  # one program for all chunks
         size = max(divisor for divisor in range(1, size + 1) if tasks % divisor == 0)
     return Plan(False, size, compiled, recompute, why)
+
+
+def _loop_is_faster(work: Work, size: int) -> bool:
+    """Whether ``vmap`` over ``size`` tasks spares less time for calls than it takes for arithmetic, which is slower
+    with weights of each task's own."""
+    spared = work.operations * SECONDS_PER_OPERATION * (1 - 1 / size)
+    return spared <= SLOWDOWN_OF_VMAP * work.flops * SECONDS_PER_FLOP / torch.get_num_threads()
 
 
 def _compile(learner: Learner, work: Work, episodes: Episodes, choices: Choices, fits: bool) -> tuple[Compile, str]:
@@ -169,23 +175,24 @@ def _compile(learner: Learner, work: Work, episodes: Episodes, choices: Choices,
     return form if earned else "no", why
 
 
-def _held(learner: Learner, meta_params: Params, work: Work, compiled: Compile) -> int:
-    """Bytes that one task holds: all that is computed, or update by update what it has its own of, and one update."""
-    if compiled != "updates":
+def _held(learner: Learner, meta_params: Params, work: Work, compiled: Compile, *, recompute: bool) -> int:
+    """Bytes that one task holds at once: with checkpoints what it has its own of at each, and one update."""
+    steps = learner.inner_steps
+    if compiled != "updates" and not recompute:
         return work.memory
     adapted, _ = split(meta_params, learner.adapted_names)
-    own = tree_leaves((adapted, learner.inner_rule.initial_state(adapted)))
-    point = sum(int(tensor.numel() * tensor.element_size()) for tensor in own)
-    return learner.inner_steps * point + 2 * work.memory // max(1, learner.inner_steps)
+    point = sum(tensor.nbytes for tensor in tree_leaves((adapted, learner.inner_rule.initial_state(adapted))))
+    points = 2 * math.sqrt(steps) if recompute else steps
+    return int(points * point) + 2 * work.memory // max(1, steps)
 
 
 def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes, compiled: Compile = "no") -> int:
     """Tasks at a time that the device is fastest with: all on an accelerator, on a CPU so many that the largest tensor
-    has at most 16 MiB, or 4 MiB if the whole is ``compiled``.
+    has at most 4 MiB.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(torch.nn.Linear(2, 1024))
-    >>> examples = hs.Examples(torch.randn(4, 2048, 2), torch.zeros(4, 2048, dtype=torch.int64))  # 8 MiB of logits
+    >>> examples = hs.Examples(torch.randn(4, 512, 2), torch.zeros(4, 512, dtype=torch.int64))  # 2 MiB of logits
     >>> tasks_per_chunk(learner, dict(learner.named_parameters()), hs.Episodes(examples, examples))
     2
     """
@@ -194,16 +201,4 @@ def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes, c
         return tasks
     with ConvolutionsByIm2col() if compiled != "no" else nullcontext():
         largest = largest_tensor(learner, meta_params, episodes)
-    return max(1, min(tasks, (LARGEST_COMPILED if compiled == "whole" else LARGEST_TENSOR) // max(1, largest)))
-
-
-def memory_at_hand(device: torch.device) -> int:
-    """Half of the memory of the device, in bytes; on a CPU, of this process's part of it.
-
-    >>> memory_at_hand(torch.device("cpu")) > 0
-    True
-    """
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory) // 2
-    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 8 * 2**30
-    return physical // 2 // local_count()
+    return max(1, min(tasks, LARGEST_TENSOR // max(1, largest)))

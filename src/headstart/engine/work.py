@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from headstart.episodes import Episodes
@@ -23,7 +25,7 @@ class Work(NamedTuple):
     Attributes:
         operations: tensor operations.
         flops: floating-point operations of matrix products and convolutions.
-        memory: bytes of all tensors made, a bound on what is held at once.
+        memory: bytes of the tensors that are held at once, at most.
     """
 
     operations: int
@@ -36,7 +38,7 @@ def work_of_task(learner: Learner, meta_params: Params, episodes: Episodes) -> W
     """The work of one task, the first of ``episodes``.
 
     The first two inner steps are counted, and the others taken to be like the second, so that counting takes less than
-    one meta-step and less memory than the whole.
+    one meta-step and less memory than the whole. Memory grows with them only where the meta-gradient goes through them.
 
     >>> import headstart as hs
     >>> learner = hs.MAML(torch.nn.Linear(2, 3), inner_steps=1, order=1)
@@ -48,7 +50,8 @@ def work_of_task(learner: Learner, meta_params: Params, episodes: Episodes) -> W
         return _count(learner, learner.inner_steps, meta_params, episodes)
     first, second = (_count(learner, steps, meta_params, episodes) for steps in (1, 2))
     further = learner.inner_steps - 2
-    return Work(*(two + further * (two - one) for one, two in zip(first, second, strict=True)))
+    whole = Work(*(two + further * (two - one) for one, two in zip(first, second, strict=True)))
+    return whole if learner.keeps_graph else whole._replace(memory=second.memory)
 
 
 def _count(learner: Learner, steps: int, meta_params: Params, episodes: Episodes) -> Work:
@@ -56,7 +59,7 @@ def _count(learner: Learner, steps: int, meta_params: Params, episodes: Episodes
     short.inner_steps = steps
     with undrawn(episodes), FlopCounterMode(display=False) as flops, _Ledger() as ledger:
         short.task_gradient(meta_params, episodes.task(0))
-    return Work(ledger.operations, flops.get_total_flops(), ledger.bytes)
+    return Work(ledger.operations, flops.get_total_flops(), ledger.peak)
 
 
 @torch.no_grad()
@@ -83,19 +86,23 @@ def undrawn(episodes: Episodes) -> AbstractContextManager[None]:
 
 
 class _Ledger(TorchDispatchMode):
-    """Counts the operations while it is on, and the bytes of what they return."""
+    """Counts the operations while it is on, and the bytes of what they make: of the largest tensor, and of all that are
+    alive at once."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations = 0
-        self.bytes = 0
-        self.largest = 0
+        self.operations = self.largest = self.held = self.peak = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         result = func(*args, **(kwargs or {}))
         self.operations += 1
-        if isinstance(result, Tensor) and not func.is_view:
-            size = result.numel() * result.element_size()
-            self.bytes += size
-            self.largest = max(self.largest, size)
+        made = () if func.is_view or func._schema.is_mutable else tree_leaves(result)
+        for tensor in (leaf for leaf in made if isinstance(leaf, Tensor)):
+            self._hold(tensor.nbytes)
+            weakref.finalize(tensor, self._hold, -tensor.nbytes)
+            self.largest = max(self.largest, tensor.nbytes)
         return result
+
+    def _hold(self, size: int) -> None:
+        self.held += size
+        self.peak = max(self.peak, self.held)
