@@ -5,6 +5,7 @@
     checkpoints/step-0000500/       the latest two: meta_params.safetensors and state.pt (optimizer, scheduler)
     best.safetensors                the meta-parameters that did best on the validation tasks
     test.json                       what the run reached on the test tasks, once evaluated
+    test.safetensors                every test task's score after every inner step
 
 Every file but the log is either as it was or complete, whenever the process is killed; the log is cut back to the
 checkpoint when a run goes on. No file is read in a way that could run code.
