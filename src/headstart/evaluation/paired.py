@@ -39,8 +39,8 @@ class PairedDifference(NamedTuple):
 def paired_difference(
     left: Evaluation, right: Evaluation, *, resamples: int = 10_000, seed: int = 0
 ) -> PairedDifference:
-    """``mean over tasks of (left score - right score)`` after the last inner step of each, with its percentile bootstrap
-    interval: the middle 95 % of the means of ``resamples`` sets of as many tasks, drawn with replacement.
+    """``mean over tasks of (left score - right score)`` after the last inner step of each, with its percentile
+    bootstrap interval: the middle 95 % of the means of ``resamples`` sets of as many tasks, drawn with replacement.
 
     What makes a task hard makes it hard for both, and drops out of the difference. A task on which one of the two
     diverged is left out.
