@@ -81,7 +81,8 @@ def sinusoid_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], *([name, "--help"] for name in ("train", "resume", "evaluate", "methods", "data"))]
+    "arguments",
+    [[], ["--help"], *([name, "--help"] for name in ("train", "resume", "evaluate", "compare", "methods", "data"))],
 )
 def test_help(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leave:

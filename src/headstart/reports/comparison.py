@@ -104,13 +104,13 @@ def check_comparable(runs: Sequence[FinishedRun]) -> None:
     paths = [run.run.path.resolve() for run in runs]
     if twice := [str(path) for path in paths if paths.count(path) > 1]:
         raise BadInputError(f"{twice[0]} is named twice; compare it with another run.")
-    problems = {run.settings.names()["problem"]: run.run.path for run in runs}
-    if len(problems) > 1:
-        (first, path), (second, other), *_ = problems.items()
-        raise BadInputError(
-            f"runs of different problems cannot be compared: {path} is of {first}, {other} of {second}; "
-            "compare runs of one problem."
-        )
+    problems = [run.settings.names()["problem"] for run in runs]
+    for problem, run in zip(problems, runs, strict=True):
+        if problem != problems[0]:
+            raise BadInputError(
+                f"runs of different problems cannot be compared: {runs[0].run.path} is of {problems[0]}, "
+                f"{run.run.path} of {problem}; compare runs of one problem."
+            )
 
 
 def labels_of(runs: Sequence[FinishedRun]) -> list[str]:

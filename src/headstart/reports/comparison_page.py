@@ -118,7 +118,7 @@ def moved_layers(entries: Sequence[Entry]) -> Section:
     return Section(
         "How far each layer moves",
         [
-            "||task_params - meta_params|| / ||meta_params|| of each layer, the mean over "
+            "Relative to where a layer starts: ||task_params - meta_params|| / ||meta_params||, the mean over "
             f"{entries[0].run.by_inner_step.tasks:,} test tasks, after the inner steps of the test. A head that is "
             "made for the task is measured from there; a layer that starts from zero has no such ratio (–)."
         ],

@@ -15,6 +15,8 @@ from headstart.reports.fits import FittedTask
 
 BAND = 0.15
 """How opaque an interval is."""
+FAINT, ROW = 0.4, 0.6
+"""How opaque the line between the dots of a run is, and how much of a layer's row all of its dots take."""
 CEILING = 3.0
 """How far above the highest beginning of a line an error is still drawn."""
 WIDE = 300
@@ -99,8 +101,8 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def layers(runs: Sequence[tuple[Mapping[str, float], Style]], across: str) -> str:
-    """A row for each layer, the first on top, and a line for each run: how far it moves, on a logarithmic scale, which
-    begins at zero where a layer does not move at all.
+    """A row for each layer, the first on top, and a dot for each run, hollow where its line is dashed: how far it
+    moves, on a logarithmic scale, which begins at zero where a layer does not move at all.
 
     >>> layers([({"layers.0": 0.0, "head": 0.5}, Style("#0072b2"))], "movement").count("layers.0")
     1
@@ -110,10 +112,11 @@ def layers(runs: Sequence[tuple[Mapping[str, float], Style]], across: str) -> st
     moved = [value for value in every if value > 0]
 
     def draw(axes: Axes) -> None:
-        for values, (colour, dash, width) in runs:
-            rows = [names.index(name) for name in values]
-            xs = [*values.values()]
-            axes.plot(xs, rows, marker="o", markersize=4, linestyle=(0, dash), color=colour, linewidth=width)
+        for number, (values, (colour, dash, _)) in enumerate(runs):
+            shift = ROW * ((number + 0.5) / len(runs) - 0.5)
+            xs, rows = [*values.values()], [names.index(name) + shift for name in values]
+            axes.plot(xs, rows, linestyle=(0, dash), color=colour, linewidth=1, alpha=FAINT)
+            axes.plot(xs, rows, "o", markersize=5, color=colour, fillstyle="none" if dash else "full")
         axes.set_yticks(range(len(names)), names)
         axes.set(ylim=(max(len(names), 1) - 0.5, -0.5), xlabel=across)
         if moved:
@@ -124,7 +127,7 @@ def layers(runs: Sequence[tuple[Mapping[str, float], Style]], across: str) -> st
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:g}")
 
-    return drawn(draw, (SIZE[0], 1.1 + 0.3 * len(names)))
+    return drawn(draw, (SIZE[0], 1.1 + 0.34 * len(names)))
 
 
 def curves(task: FittedTask, style: Style) -> str:

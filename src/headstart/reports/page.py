@@ -21,7 +21,7 @@ h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: 1rem; border-top: 1
 p { max-width: 44rem; margin: .5rem 0 }
 .scrolls { overflow-x: auto; margin: .75rem 0 }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .3rem 1.25rem .3rem 0; border-bottom: 1px solid var(--rule); white-space: nowrap }
+th, td { text-align: left; vertical-align: top; padding: .3rem 1.25rem .3rem 0; border-bottom: 1px solid var(--rule) }
 th { font-weight: 600 }
 thead th { color: var(--faint) }
 .figures { display: grid; gap: 1.25rem; margin: 1rem 0;
@@ -32,7 +32,7 @@ figure svg * { stroke-linejoin: round }
 figcaption, .legend, summary, footer { font-size: .875rem; color: var(--faint) }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .75rem 0; list-style: none }
 .legend li { display: flex; align-items: center; gap: .5rem; color: var(--ink) }
-@media (max-width: 40rem) { th, td { white-space: normal; padding-right: .75rem; vertical-align: top } }
+@media (max-width: 40rem) { th, td { padding-right: .75rem } }
 details { margin: .75rem 0 }
 footer { margin-top: 3rem; overflow-wrap: anywhere }
 """
@@ -118,9 +118,9 @@ def swatch(style: Style) -> str:
 
 
 def markdown_page(title: str, sections: Sequence[Section], footer: str) -> str:
-    """The tables with what is said of them, for a page of documentation; sections without a table are left out."""
+    """The tables with what is said of them, for a page of documentation; sections of pictures alone are left out."""
     parts = [f"# {title}", f"`{footer}`"]
     for section in sections:
-        if section.tables:
+        if section.tables or not section.pictures:
             parts += [f"## {section.heading}", *section.paragraphs, *(table.markdown() for table in section.tables)]
     return "\n\n".join(parts) + "\n"
