@@ -109,20 +109,19 @@ def learning(entries: Sequence[Entry]) -> Section:
 
 def moved_layers(entries: Sequence[Entry]) -> Section:
     """How far each layer moves in adaptation."""
-    names = list(dict.fromkeys(name for entry in entries for name in entry.run.movement))
-    rows = []
-    for label, _, run in entries:
-        moved = (run.movement.get(name) for name in names)
-        rows.append((label, f"{run.test.inner_steps}", *("–" if value is None else f"{value:.3g}" for value in moved)))
-    svg = layers([(run.movement, style) for _, style, run in entries], "relative movement")
+    runs = [entry.run for entry in entries]
+    rows = [("inner steps of the test", *(str(run.test.inner_steps) for run in runs))]
+    for layer in dict.fromkeys(layer for run in runs for layer in run.movement):
+        rows.append((layer, *(f"{run.movement[layer]:.3g}" if layer in run.movement else "–" for run in runs)))
+    svg = layers([(entry.run.movement, entry.style) for entry in entries], "relative movement")
     return Section(
         "How far each layer moves",
         [
             "Relative to where a layer starts: ||task_params - meta_params|| / ||meta_params||, the mean over "
-            f"{entries[0].run.by_inner_step.tasks:,} test tasks, after the inner steps of the test. A head that is "
-            "made for the task is measured from there; a layer that starts from zero has no such ratio (–)."
+            f"{runs[0].by_inner_step.tasks:,} test tasks, after the inner steps of the test. A head that is made for "
+            "the task is measured from there; a layer that starts from zero has no such ratio (–)."
         ],
-        [Table(("run", "inner steps", *names), rows)],
+        [Table(("layer", *(entry.label for entry in entries)), rows)],
         [[Picture(svg, "Movement of each layer, from input to output")]],
         legend(entries),
     )

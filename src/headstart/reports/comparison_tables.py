@@ -55,6 +55,8 @@ def differences(entries: Sequence[Entry]) -> Section:
     cells = {(row, column): "–" for row in range(len(tests)) for column in range(len(tests))}
     for row, left in enumerate(tests):
         for column, right in enumerate(tests[:row]):
+            if (left.scores[:, -1].isfinite() & right.scores[:, -1].isfinite()).sum() < 2:
+                continue
             value, low, high, count = found = paired_difference(left, right)
             note = "" if count == left.tasks else f" of {count:,} tasks"
             style = Strong if found.is_clear else str
@@ -86,13 +88,14 @@ def interval(metric: Metric, value: float, low: float, high: float) -> str:
 
 
 def settings(entries: Sequence[Entry]) -> Section:
-    """What the runs differ in."""
+    """What the runs differ in, and what they share."""
     records = [entry.run.settings.record() for entry in entries]
     names = [name for name in dict.fromkeys(name for record in records for name in record) if name not in PLACES]
     values = {name: [str(record.get(name, "–")) for record in records] for name in names}
-    rows = [(name, *found) for name, found in values.items() if len({*found}) > 1]
+    shared = ", ".join(f"{name} {found[0]}" for name, found in values.items() if len({*found}) == 1)
+    differing = [(name, *found) for name, found in values.items() if len({*found}) > 1]
     return Section(
         "Settings that differ",
-        ["All others are the same, or a method does not have them (–)."],
-        [Table(("setting", *(entry.label for entry in entries)), rows)],
+        [f"A method does not have what is marked by –. Shared by all: {shared}."],
+        [Table(("setting", *(entry.label for entry in entries)), differing)],
     )

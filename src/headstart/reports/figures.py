@@ -9,7 +9,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from headstart.reports.colours import DASHED, DOTTED, SOLID, Style
+from headstart.reports.colours import DASH_DOT, DASHED, DOTTED, SOLID, Style
 from headstart.reports.drawing import INK, SIZE, drawn
 from headstart.reports.fits import FittedTask
 
@@ -26,7 +26,7 @@ ROOM = 0.35
 FITS = {
     0: Style(INK, DOTTED, 1.2),
     1: Style(INK, DASHED, 1.2),
-    5: Style(INK, SOLID, 0.9),
+    5: Style(INK, DASH_DOT, 1.2),
     10: Style(INK, SOLID, 2.2),
 }
 """How the curves after some numbers of inner updates are told apart, in the colour of their run."""
