@@ -109,6 +109,9 @@ def test_runs_on_glyphs(runs: Path) -> None:
     steps = table(markdown, "Test accuracy (%) against inner steps")
     assert [*steps["glyphs-maml"]] == ["after 0", "after 1", "after 3", "after 5"]
     assert [*steps["glyphs-proto"].values()][1:] == ["–"] * 3, "it makes no inner updates"
+    (level,) = re.findall(rf'<path d="([^"]*)"[^>]*stroke: {METHOD_STYLES["proto_net"].colour}', page)[:1]
+    points = re.findall(r"[ML] (\S+) (\S+)", level)
+    assert len({x for x, _ in points}) >= 2 and len({y for _, y in points}) == 1, "its line is level"
     assert "Fitted curves" not in page
     differing = table(markdown, "Settings that differ")
     assert differing["seed"] == {"glyphs-maml": "0", "glyphs-maml-again": "1", "glyphs-proto": "0"}

@@ -59,11 +59,12 @@ def test_lines_go_through_their_points_and_stop_where_they_are_not_finite() -> N
     assert ">steps<" in svg and ">mse (m)<" in svg
 
 
-def test_a_single_value_is_a_level_line() -> None:
-    svg = lines([Line([0, 10, 20], [1.0, 2.0, 3.0], RED), Line([0], [2.0], BLUE)], "steps", "accuracy")
-    (level,) = paths(svg, BLUE.colour)
-    (other,) = paths(svg, RED.colour)
-    assert {y for _, y in level} == {other[1][1]} and (level[0][0], level[-1][0]) == (other[0][0], other[-1][0])
+def test_a_line_of_one_point_is_a_dot_and_no_level_line() -> None:
+    svg = lines([Line([0, 10, 20], [1.0, 2.0, 3.0], RED), Line([10], [2.0], BLUE)], "meta-steps", "accuracy")
+    assert len(*paths(svg, BLUE.colour)) == 1
+    (red,) = paths(svg, RED.colour)
+    dot = re.search(rf'<use [^>]* x="(\S+)" y="(\S+)" style="fill: {BLUE.colour}', svg)
+    assert dot and (float(dot[1]), float(dot[2])) == pytest.approx(red[1], abs=0.01)
 
 
 def test_nothing_at_all_can_be_drawn() -> None:

@@ -67,7 +67,8 @@ def inner_steps(entries: Sequence[Entry]) -> Section:
     chosen = [step for step in SHOWN if step <= steps]
     for label, style, run in entries:
         found = run.by_inner_step
-        ys, halves = (shown(metric, part) for part in (found.by_inner_step, found.interval_by_inner_step))
+        level = 1 if found.inner_steps else steps + 1
+        ys, halves = (shown(metric, part * level) for part in (found.by_inner_step, found.interval_by_inner_step))
         drawing.append(Line(range(len(ys)), ys, style, halves))
         rows.append((label, *(brief(found, step) if step <= found.inner_steps else "–" for step in chosen)))
     name = f"Test {metric.name} after 0 to {steps} inner steps"

@@ -43,18 +43,16 @@ class Line(NamedTuple):
 
 def lines(drawing: Sequence[Line], across: str, along: str, *, log: bool = False) -> str:
     """Lines over whole numbers or minutes, ``across`` and ``along`` the names of the axes; with ``log`` the latter has
-    a logarithmic scale. A line of one point is level, as far as the others go.
+    a logarithmic scale. A line of one point is a dot.
 
     >>> lines([Line([0, 1, 2], [0.2, 0.9, 0.95], Style("#0072b2"))], "inner steps", "accuracy (%)").count("#0072b2")
     1
     """
-    longest = max((line.xs for line in drawing), key=len, default=())
+    last = max((x for line in drawing for x in line.xs), default=0)
 
     def draw(axes: Axes) -> None:
         for line in drawing:
             xs, ys, (colour, dash, width), halves = line
-            if len(xs) == 1:
-                xs, ys, halves = longest, [*ys] * len(longest), [*halves] * len(longest)
             marker = "o" if len(xs) == 1 else None
             axes.plot(xs, ys, marker=marker, linestyle=(0, dash), color=colour, linewidth=width)
             if halves:
@@ -62,7 +60,7 @@ def lines(drawing: Sequence[Line], across: str, along: str, *, log: bool = False
                 axes.fill_between(xs, low, high, color=colour, alpha=BAND, linewidth=0)
         axes.set(xlabel=across, ylabel=along)
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=max(longest, default=0) > 5))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=last > 5))
         axes.xaxis.set_major_formatter("{x:,.6g}")
         if log:
             logarithmic(axes, [y for line in drawing for y in line.ys], [line.ys[0] for line in drawing if line.ys])
