@@ -28,9 +28,9 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from headstart.system.files import disk_errors, write_bytes
 from headstart.errors import BadInputError
 from headstart.params import Params
+from headstart.system.files import disk_errors, write_bytes
 
 PLACES = ("out", "data_root", "device", "workers")
 """Entries of a configuration that say where, not what: a run may go on in another place."""
