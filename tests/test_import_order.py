@@ -110,13 +110,14 @@ def test_the_packages_themselves_import_nothing_but_names_on_first_use() -> None
         "import headstart.cli.main as cli; cli.parse(['train', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['resume', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['evaluate', '--help'])",
+        "import headstart.cli.main as cli; cli.parse(['compare', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['data', 'sheet', '--help'])",
         "import headstart.cli.main as cli; cli.main([])",
         "import headstart.cli.main as cli; cli.main(['train', '--bogus'])",
     ],
 )
 def test_neither_the_package_nor_the_command_line_waits_for_pytorch(code: str) -> None:
-    heavy = "sorted({'torch', 'numpy', 'PIL', 'safetensors'} & set(sys.modules))"
+    heavy = "sorted({'torch', 'numpy', 'PIL', 'safetensors', 'matplotlib'} & set(sys.modules))"
     program = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('heavy:', {heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "heavy: []"

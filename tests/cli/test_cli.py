@@ -58,6 +58,12 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def forget(result: Path) -> None:
+    """Removes a result and its scores, both of which are there."""
+    for path in (result, result.with_suffix(".safetensors")):
+        path.unlink()
+
+
 @pytest.fixture(scope="module")
 def glyph_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "glyphs"
@@ -76,7 +82,8 @@ def sinusoid_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], *([name, "--help"] for name in ("train", "resume", "evaluate", "methods", "data"))]
+    "arguments",
+    [[], ["--help"], *([name, "--help"] for name in ("train", "resume", "evaluate", "compare", "methods", "data"))],
 )
 def test_help(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leave:
@@ -291,8 +298,11 @@ def test_every_method_trains_on_glyphs_and_is_evaluated(
     assert (test["tasks"], test["inner_steps"], test["transductive"]) == (3, steps, True)
     assert len(test["accuracy_by_inner_step"]) == steps + 1 and re.fullmatch("[0-9a-f]{64}", test["task_hash"])
     assert test["task_hash"][:12] in out
+    scores = load(Path("run/test.safetensors").read_bytes())["scores"]
+    assert scores.dtype == torch.float32 and scores.shape == (3, steps + 1)
+    assert scores.double().mean(0).tolist() == pytest.approx(test["accuracy_by_inner_step"])
     assert {path.name for path in Path("run").iterdir()} == {
-        "config.json", "metrics.jsonl", "checkpoints", "best.safetensors", "test.json",
+        "config.json", "metrics.jsonl", "checkpoints", "best.safetensors", "test.json", "test.safetensors",
     }  # fmt: skip
     assert json.loads(Path("run/config.json").read_text())["method"] == method
     # evaluated again: the same tasks, the same meta-parameters, the same result
@@ -420,7 +430,7 @@ def test_evaluating_another_way_leaves_test_json_and_the_run_alone(
         assert f"kept in {glyph_run / name}" in capfd.readouterr().out
         result = json.loads((glyph_run / name).read_text())
         assert result["transductive"] == ("inductive" not in name)
-        (glyph_run / name).unlink()
+        forget(glyph_run / name)
     assert content(glyph_run) == before
 
 
@@ -436,7 +446,7 @@ def test_another_test_seed_draws_other_tasks(glyph_run: Path) -> None:
     assert cli.main(["evaluate", str(glyph_run), "--test-seed", "4"]) == 0
     other = glyph_run / "test-seed4.json"
     assert json.loads(other.read_text())["task_hash"] != json.loads((glyph_run / "test.json").read_text())["task_hash"]
-    other.unlink()
+    forget(other)
 
 
 def test_a_run_that_was_moved_is_evaluated_where_it_is(sinusoid_run: Path, tmp_path: Path) -> None:
@@ -457,7 +467,7 @@ def test_a_run_on_glyphs_is_evaluated_on_omniglot(
         assert f"kept in {glyph_run / name}" in capfd.readouterr().out
         result = json.loads((glyph_run / name).read_text())
         assert result["problem"] == "omniglot" and 0 <= result["accuracy"] <= 1
-        (glyph_run / name).unlink()
+        forget(glyph_run / name)
     assert content(glyph_run) == before
 
 

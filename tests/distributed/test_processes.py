@@ -419,7 +419,7 @@ def test_torchrun_starts_the_same(tmp_path: Path) -> None:
     assert len(re.findall("^trained 3 meta-steps", out, re.MULTILINE)) == len(re.findall("^test mse", out, re.M)) == 1
     (run,) = Path("runs").iterdir()  # rank 0 has picked it
     assert {path.name for path in run.iterdir()} == {
-        "config.json", "metrics.jsonl", "checkpoints", "best.safetensors", "test.json",
+        "config.json", "metrics.jsonl", "checkpoints", "best.safetensors", "test.json", "test.safetensors",
     }  # fmt: skip
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 4
 

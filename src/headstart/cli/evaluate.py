@@ -96,6 +96,7 @@ class Evaluate:
     def evaluate(self, experiment: Experiment) -> int:
         """Evaluates the run, and keeps the result beside it, named by what was changed."""
         from headstart.experiments.run import read_run, settings_of_run, trained_learner
+        from headstart.runs.results import write_result
 
         run = read_run(self.run)
         learner = trained_learner(experiment, run)
@@ -105,7 +106,7 @@ class Evaluate:
         labels = [LABELS[name].format(Path(str(changed[name])).stem) for name in LABELS if name in changed]
         labels += ["inductive"] * self.inductive + [f"seed{self.test_seed}"] * (self.test_seed != 0)
         if run:
-            report(result, run.write_json("-".join(["test", *labels]) + ".json", {**result.record(), **changed}))
+            report(result, write_result(run, "-".join(["test", *labels]), result, changed))
         return 0
 
 

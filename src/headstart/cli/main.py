@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from headstart import __version__
+from headstart.cli.compare import Compare
 from headstart.cli.data import Prepare, Sheet
 from headstart.cli.evaluate import Evaluate
 from headstart.cli.imports import import_extensions
@@ -115,6 +116,7 @@ def commands(argv: list[str]) -> Any:
         Annotated[Train, tyro.conf.subcommand("train", default=Train(**dict(settings.groups())))],
         Annotated[Resume, tyro.conf.subcommand("resume")],
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
+        Annotated[Compare, tyro.conf.subcommand("compare")],
         Annotated[Methods, tyro.conf.subcommand("methods")],
         Annotated[Recipes, tyro.conf.subcommand("recipes")],
         Annotated[Reproduce, tyro.conf.subcommand("reproduce")],

@@ -89,6 +89,7 @@ def train(experiment: Experiment) -> int:
     """Trains to the last meta-step and tests, or says how to go on if a signal came first."""
     from headstart.distributed.processes import from_first
     from headstart.experiments.run import open_run, path_of_run
+    from headstart.runs.results import write_result
 
     assert experiment.task_sets  # what is wrong with the data shows before there is a run folder
     path = from_first(lambda: path_of_run(experiment.settings))
@@ -103,7 +104,7 @@ def train(experiment: Experiment) -> int:
     tell_structure(experiment)
     result = experiment.test(experiment.learner)
     if run:
-        report(result, run.write_json("test.json", result.record()))
+        report(result, write_result(run, "test", result))
     return 0
 
 

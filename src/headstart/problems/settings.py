@@ -74,6 +74,8 @@ def is_a(value: object, hint: Any) -> bool:
         return is_a(value, get_args(hint)[0])
     if get_origin(hint) is Literal:
         return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(is_a(part, get_args(hint)[0]) for part in value)
     if get_args(hint):
         return any(is_a(value, part) for part in get_args(hint))
     return isinstance(value, (int, float) if hint is float else hint) and (hint is bool or not isinstance(value, bool))

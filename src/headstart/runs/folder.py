@@ -5,6 +5,7 @@
     checkpoints/step-0000500/       the latest two: meta_params.safetensors and state.pt (optimizer, scheduler)
     best.safetensors                the meta-parameters that did best on the validation tasks
     test.json                       what the run reached on the test tasks, once evaluated
+    test.safetensors                every test task's score after every inner step
 
 Every file but the log is either as it was or complete, whenever the process is killed; the log is cut back to the
 checkpoint when a run goes on. No file is read in a way that could run code.
@@ -27,9 +28,9 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from headstart.system.files import disk_errors, write_bytes
 from headstart.errors import BadInputError
 from headstart.params import Params
+from headstart.system.files import disk_errors, write_bytes
 
 PLACES = ("out", "data_root", "device", "workers")
 """Entries of a configuration that say where, not what: a run may go on in another place."""

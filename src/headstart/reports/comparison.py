@@ -1,0 +1,123 @@
+"""What is measured of trained runs that are to be compared."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstart.errors import BadInputError
+from headstart.evaluation.evaluate import evaluate
+from headstart.evaluation.fixed_tasks import fixed_tasks
+from headstart.evaluation.result import Evaluation
+from headstart.experiments.experiment import Experiment
+from headstart.experiments.run import settings_of_run, trained_learner
+from headstart.experiments.settings import Settings
+from headstart.reports.fits import FittedTask, fitted, is_curve
+from headstart.reports.learning_curves import Log
+from headstart.reports.movement import movement
+from headstart.runs.folder import RunFolder
+from headstart.runs.results import read_log, read_result
+
+logger = logging.getLogger(__name__)
+
+FITTED = 3
+"""Test tasks whose curves are drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What a run folder holds: its settings, what it reached on the test tasks, and its log."""
+
+    run: RunFolder
+    experiment: Experiment
+    test: Evaluation
+    log: Log
+
+    @property
+    def settings(self) -> Settings:
+        """What was set."""
+        return self.experiment.settings
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredRun(FinishedRun):
+    """A run, and what is measured of it anew.
+
+    Attributes:
+        by_inner_step: an evaluation on fewer test tasks over more inner steps; none of these where nothing adapts.
+        movement: how far each layer moves by the inner steps of the test.
+        fits: some test tasks with the curves that are drawn for them, where tasks can be drawn.
+    """
+
+    by_inner_step: Evaluation
+    movement: dict[str, float]
+    fits: list[FittedTask]
+
+
+def finished_run(path: Path, **places: Any) -> FinishedRun:
+    """The run in the folder ``path``, with its settings in other ``places``.
+
+    Raises:
+        BadInputError: there is none, or it was not tested, or what it left cannot be read.
+    """
+    run, experiment = RunFolder(path), Experiment(settings_of_run(path).replace(**places))
+    targets = experiment.blank_tasks.sample(1, torch.Generator(experiment.device)).query.targets
+    return FinishedRun(run, experiment, read_result(run, "test", experiment.learner.metric_for(targets)), read_log(run))
+
+
+def measured(of: FinishedRun, tasks: int, inner_steps: int) -> MeasuredRun:
+    """The run, evaluated on ``tasks`` of its test tasks after 0 to ``inner_steps`` inner updates, and how it adapts.
+
+    Raises:
+        BadInputError: the run's meta-parameters or its data cannot be used, or a number is out of its range.
+    """
+    logger.info("%s: %d test tasks after 0 to %d inner steps", of.run.path, tasks, inner_steps)
+    learner, test_tasks = trained_learner(of.experiment, of.run), of.experiment.task_sets.test
+    steps = inner_steps if learner.adapted_names else 0
+    by_inner_step = evaluate(learner, test_tasks, count=tasks, inner_steps=steps)
+    episodes = fixed_tasks(test_tasks, 0, "test", range(tasks)).to(of.experiment.device)
+    drawable = range(min(FITTED, tasks)) if is_curve(of.settings.chosen_problem, episodes) else ()
+    return MeasuredRun(
+        of.run,
+        of.experiment,
+        of.test,
+        of.log,
+        by_inner_step,
+        movement(learner, episodes, of.test.inner_steps),
+        [fitted(learner, episodes.task(task)) for task in drawable],
+    )
+
+
+def check_comparable(runs: Sequence[FinishedRun]) -> None:
+    """Refuses what cannot be compared.
+
+    Raises:
+        BadInputError: there are fewer than two runs, one of them twice, or runs of different problems.
+    """
+    if len(runs) < 2:
+        raise BadInputError("a comparison needs two run folders or more: headstart compare RUN RUN.")
+    paths = [run.run.path.resolve() for run in runs]
+    if twice := [str(path) for path in paths if paths.count(path) > 1]:
+        raise BadInputError(f"{twice[0]} is named twice; compare it with another run.")
+    problems = [run.settings.names()["problem"] for run in runs]
+    for problem, run in zip(problems, runs, strict=True):
+        if problem != problems[0]:
+            raise BadInputError(
+                f"runs of different problems cannot be compared: {runs[0].run.path} is of {problems[0]}, "
+                f"{run.run.path} of {problem}; compare runs of one problem."
+            )
+
+
+def labels_of(runs: Sequence[FinishedRun]) -> list[str]:
+    """How the runs are told apart: by their methods, or else by the names of their folders, or else by their paths."""
+    candidates = (
+        [run.settings.names()["method"] for run in runs],
+        [run.run.path.resolve().name for run in runs],
+        [str(run.run.path) for run in runs],
+    )
+    return next(labels for labels in candidates if len({*labels}) == len(labels) or labels is candidates[-1])
