@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,9 +177,7 @@ def test_what_waits_for_the_gpu_goes_on_as_it_is_and_the_log_says_so(
     assert not replayed
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     (sentence,) = sentences(caplog)
-    assert sentence.startswith(
-        "meta-steps are not launched as one CUDA graph, since they cannot be recorded: aten._local"
-    )
+    assert sentence.startswith("meta-steps are not launched as one CUDA graph, since they cannot be recorded: aten.")
 
 
 @pytest.mark.parametrize(
@@ -250,6 +250,48 @@ def test_where_a_recording_fails_training_goes_on_as_if_it_had_not_been_tried(
         "meta-steps are not launched as one CUDA graph, since they cannot be recorded: "
         "operation not permitted when stream is capturing"
     ]
+
+
+def test_a_recording_that_fails_puts_back_what_pytorch_leaves_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a CUDA of words: what ``record`` asks of PyTorch, and that nothing is left as within a recording."""
+
+    class Generator:
+        state = "as it was"
+
+        def clone_state(self) -> str:
+            return self.state
+
+        def graphsafe_set_state(self, state: str) -> None:
+            self.state = state
+
+    class Graph:
+        def register_generator_state(self, generator: Generator) -> None:
+            generator.state = default.state = "recording"
+
+    @contextmanager
+    def capture(graph: Graph, pool: str, stream: object) -> Iterator[None]:
+        seen.append(f"begin {pool}")
+        try:
+            yield
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    def waiting() -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    seen: list[str] = []
+    own, default = Generator(), Generator()
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "default_generators", (default,))
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *where: seen.append(f"end {where}"), raising=False)
+    place: Any = SimpleNamespace(stream=SimpleNamespace(device_index=0), pool="pool")
+    with pytest.raises(RuntimeError, match="previous error") as caught:
+        cuda_graph.record(waiting, own, place)  # type: ignore[arg-type]
+    assert str(caught.value.__context__) == "operation not permitted when stream is capturing"
+    assert (own.state, default.state) == ("as it was", "as it was")
+    assert seen == ["begin pool", "end (0, 'pool')"]
 
 
 @pytest.mark.parametrize("rotations", ["classes", "tasks", "none"])
