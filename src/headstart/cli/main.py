@@ -21,7 +21,7 @@ from headstart.errors import BadInputError, RunStoppedError
 from headstart.experiments.config import Config, Data
 from headstart.experiments.defaults import default_config
 from headstart.experiments.methods import METHODS
-from headstart.system.process import keep_freed_memory, launched, speaks
+from headstart.system.process import keep_compiled_programs, keep_freed_memory, launched, speaks
 
 SPIN_COUNT = "10000"
 """How long an idle thread of PyTorch's waits before it lets others run. The default is so long that a second process on
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     keep_freed_memory()
+    keep_compiled_programs()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("headstart").setLevel(logging.INFO if speaks() else logging.WARNING)
     try:
