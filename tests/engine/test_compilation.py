@@ -360,7 +360,9 @@ import ctypes, os, torch
 import headstart as hs
 before, ctypes.CDLL = dict(os.environ), None  # in which mallopt would be looked for
 hs.train(hs.MAML(hs.MLP()), hs.SinusoidTasks(shots=2, queries=2), meta_steps=2)
-assert dict(os.environ) == before
+new = {name: value for name, value in os.environ.items() if before.get(name) != value}
+assert new.keys() <= {"TORCHINDUCTOR_CACHE_DIR"}  # PyTorch names a folder for temporary files by itself
+assert not any(before["XDG_CACHE_HOME"] in value for value in new.values()), new
 """
 
 
