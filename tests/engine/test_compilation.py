@@ -359,7 +359,9 @@ SCRIPT = """
 import ctypes, os, torch
 import headstart as hs
 before, ctypes.CDLL = dict(os.environ), None  # in which mallopt would be looked for
-hs.train(hs.MAML(hs.MLP()), hs.SinusoidTasks(shots=2, queries=2), meta_steps=2)
+learner, tasks = hs.MAML(hs.MLP()), hs.SinusoidTasks(shots=2, queries=2)
+hs.MetaGradient(learner)(learner.meta_params, tasks.sample(2, torch.Generator()))
+hs.train(learner, tasks, meta_steps=2)
 new = {name: value for name, value in os.environ.items() if before.get(name) != value}
 assert new.keys() <= {"TORCHINDUCTOR_CACHE_DIR"}  # PyTorch names a folder for temporary files by itself
 assert not any(before["XDG_CACHE_HOME"] in value for value in new.values()), new
