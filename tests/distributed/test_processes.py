@@ -35,6 +35,8 @@ from methods import built, image_episodes, largest_difference
 
 TOLERANCE = 1e-10
 TASKS = 7
+FOUND = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])}
+"""Where the processes find ``methods``."""
 
 
 # what every rank does
@@ -184,7 +186,7 @@ def in_processes(folder: Path, count: int) -> list[dict[str, Any]]:
         subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=Path(__file__).parent,
-            env={**os.environ, **told, "RANK": str(number), "LOCAL_RANK": str(number), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **told, "RANK": str(number), "LOCAL_RANK": str(number), "OMP_NUM_THREADS": "1", **FOUND},
         )
         for number in range(count)
     ]
@@ -244,7 +246,7 @@ def test_any_number_of_ranks_does_what_one_process_does(count: int, alone: dict[
 @given(tasks=st.integers(0, 50), count=st.integers(1, 9))
 def test_the_parts_are_contiguous_and_as_equal_as_can_be(tasks: int, count: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranks, "count", lambda: count)
+        patch.setattr(ranks, "world_size", lambda: count)
         parts = []
         for number in range(count):
             patch.setattr(ranks, "rank", lambda number=number: number)
@@ -262,7 +264,7 @@ def test_ranks_draw_other_dropout_masks_and_rank_0_those_of_one_process(monkeypa
 
 
 def test_each_process_of_a_machine_asks_for_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "count", lambda: 2)
+    monkeypatch.setattr(building, "world_size", lambda: 2)
     monkeypatch.setattr(building, "local_rank", lambda: 99)  # which no machine has
     with pytest.raises(hs.BadInputError, match=r"^--device cuda:99 is not to be had here"):
         building.device_of(Config(device="cuda"))
