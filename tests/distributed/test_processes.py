@@ -35,6 +35,7 @@ from methods import built, case, image_episodes, largest_difference, not_compile
 
 TOLERANCE = 1e-10
 TASKS = 7
+"""Where the processes find ``methods``."""
 
 
 # what every rank does

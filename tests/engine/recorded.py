@@ -22,23 +22,6 @@ def waits(func: Any, args: tuple[Any, ...]) -> bool:
     return bool({torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags))
 
 
-class NotedWaits(TorchDispatchMode):
-    """Notes whether anything would have waited for a GPU."""
-
-    waited = False
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.waited |= waits(func, args)
-        return func(*args, **(kwargs or {}))
-
-
-def call_aside(function: Callable[[], T], place: object) -> tuple[T, bool]:
-    """As ``headstart.engine.cuda_graph.call_aside``, on a CPU."""
-    with NotedWaits() as noted:  # type: ignore[no-untyped-call]
-        result = function()
-    return result, noted.waited
-
-
 class Tape(TorchDispatchMode):
     """Every operation in order; like a CUDA graph it refuses what waits for the device or comes from the host."""
 
@@ -82,9 +65,11 @@ def record(function: Callable[[], T], generator: torch.Generator, place: object)
     """As ``headstart.engine.cuda_graph.record``, on a CPU."""
     states = torch.get_rng_state(), generator.get_state()
     tape = Tape()
-    with tape:
-        result = function()
-    tape.undo()
-    torch.set_rng_state(states[0])
-    generator.set_state(states[1])
+    try:
+        with tape:
+            result = function()
+    finally:
+        tape.undo()
+        torch.set_rng_state(states[0])
+        generator.set_state(states[1])
     return Recording(torch.no_grad()(tape.replay), result)

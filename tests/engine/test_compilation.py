@@ -358,6 +358,8 @@ def test_what_cannot_be_compiled_runs_eagerly_and_the_log_says_why(caplog: pytes
 PROGRAM = """
 import logging, sys, torch
 import headstart as hs
+from headstart.system.process import keep_compiled_programs
+keep_compiled_programs()  # as the command line does
 logging.basicConfig(format="%(message)s", stream=sys.stdout, level=logging.INFO)
 torch.manual_seed(0)
 learner = hs.MAML(torch.nn.Linear(2, 3))
@@ -384,6 +386,26 @@ def test_without_a_compiler_it_runs_eagerly(tmp_path: Path) -> None:
     output = run_program(tmp_path, PATH="")
     assert "not compiled, but run eagerly: no C++ compiler was found; install g++" in output
     assert output.endswith("True\n")
+
+
+SCRIPT = """
+import ctypes, os, torch
+import headstart as hs
+before, ctypes.CDLL = dict(os.environ), None  # in which mallopt would be looked for
+learner, tasks = hs.MAML(hs.MLP()), hs.SinusoidTasks(shots=2, queries=2)
+hs.MetaGradient(learner)(learner.meta_params, tasks.sample(2, torch.Generator()))
+hs.train(learner, tasks, meta_steps=2)
+new = {name: value for name, value in os.environ.items() if before.get(name) != value}
+assert new.keys() <= {"TORCHINDUCTOR_CACHE_DIR"}  # PyTorch names a folder for temporary files by itself
+assert not any(before["XDG_CACHE_HOME"] in value for value in new.values()), new
+"""
+
+
+def test_a_script_of_ones_own_has_nothing_set_of_its_process(tmp_path: Path) -> None:
+    """The folder of compiled programs is the command line's business, as is how the C library keeps memory."""
+    settings = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    subprocess.run([sys.executable, "-c", SCRIPT], env={**settings, "XDG_CACHE_HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_next_run_finds_the_program_on_disk(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from headstart.cli.reproduce import Recipes, Reproduce, Results
 from headstart.cli.train import Resume, Train
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.experiments.settings import CHOICES, chosen, default_settings, misplaced
-from headstart.system.process import keep_freed_memory, launched, speaks
+from headstart.system.process import keep_compiled_programs, keep_freed_memory, launched, speaks
 
 SPIN_COUNT = "10000"
 """How long an idle thread of PyTorch's waits before it lets others run. The default is so long that a second process on
@@ -61,6 +61,7 @@ def run(argv: list[str]) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     keep_freed_memory()
+    keep_compiled_programs()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("headstart").setLevel(logging.INFO if speaks() else logging.WARNING)
     return int(command.run_command(argv))

@@ -8,7 +8,6 @@ may do, such as reading a run folder, rank 0 does for all (``from_first``), and 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -16,6 +15,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from headstart.episodes import Episodes, slice_tasks
 from headstart.errors import BadInputError, RunStoppedError
@@ -137,17 +137,14 @@ def sum_over_ranks(gradient: Params, metrics: Params) -> tuple[Params, Params]:
     """
     if world_size() == 1:
         return gradient, metrics
-    tensors = [*gradient.values(), *metrics.values()]
-    widest = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
-    flat = torch.cat([tensor.reshape(-1).to(widest) for tensor in tensors])
+    tensors, structure = tree_flatten((gradient, metrics))
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
     with peers():
         dist.all_reduce(flat)
     parts = torch.split(flat, [tensor.numel() for tensor in tensors])
     summed = [part.view_as(tensor).to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True)]
-    return (
-        dict(zip(gradient, summed[: len(gradient)], strict=True)),
-        dict(zip(metrics, summed[len(gradient) :], strict=True)),
-    )
+    result: tuple[Params, Params] = tree_unflatten(summed, structure)
+    return result
 
 
 def largest_over_ranks(number: int) -> int:

@@ -20,7 +20,6 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from headstart.engine.im2col import ConvolutionsByIm2col
 from headstart.randomness import random_numbers_from, random_state
-from headstart.system.process import cache_folder
 
 logger = logging.getLogger(__name__)
 ON_CPU: dict[str, Any] = {"cpp_wrapper": True}
@@ -47,9 +46,9 @@ class Compiled:
 
     The function is traced as it stands, with ``vmap`` and both orders of ``grad`` resolved into plain tensor operations
     and convolutions taken over patches; the resulting graph is compiled without a break. What the function reads but
-    is not given counts as a constant. What was compiled is kept on disk (``TORCHINDUCTOR_CACHE_DIR``, otherwise under
-    ``$XDG_CACHE_HOME`` or ``~/.cache``), so that the next run starts in seconds. Where compiling fails, the log says
-    why in one line, and the function runs as it is.
+    is not given counts as a constant. PyTorch keeps what was compiled on disk, in the folder that
+    ``TORCHINDUCTOR_CACHE_DIR`` names, so that the next run starts in seconds. Where compiling fails, the log says why
+    in one line, and the function runs as it is.
 
     Args:
         function: takes and returns nested containers of tensors, without side effects.
@@ -124,14 +123,3 @@ def reason(error: Exception) -> str:
     if "CXX" not in os.environ and not any(map(shutil.which, COMPILERS)):
         return "no C++ compiler was found; install g++ or name one in the environment variable CXX"
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-
-
-def use_cache() -> None:
-    """Names the folder that compiled programs are kept in, unless that is done or there is no place to write to."""
-    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
-        return
-    with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home
-        cache = cache_folder() / "compiled"
-        cache.mkdir(parents=True, exist_ok=True)
-        if os.access(cache, os.W_OK):
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)

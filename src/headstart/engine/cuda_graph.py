@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -15,7 +14,6 @@ from torch.optim import Optimizer
 
 from headstart.distributed.processes import world_size
 from headstart.engine.compilation import kernels_alone
-from headstart.errors import RunStoppedError
 
 T = TypeVar("T")
 DEVICES = ("cuda",)
@@ -35,8 +33,8 @@ class Recorded(Generic[T]):
     """``function()``, which after a few calls is not called any more: what it did on the GPU is done again.
 
     A recording repeats the GPU's part alone, on the same memory, so that ``function`` must read nothing but tensors
-    that are changed in place and random numbers of GPUs. If it waits for the GPU it cannot be recorded: the log says
-    so, and it is called as it is.
+    that are changed in place and random numbers of GPUs. Where it cannot be recorded, because it waits for the GPU or
+    for any other reason, the log says so in one line, and from then on it is called as it is.
 
     Args:
         function: works on a GPU; its result is nested containers of tensors, overwritten by the next call of any kind.
@@ -49,50 +47,34 @@ class Recorded(Generic[T]):
         self.function, self.generator = function, generator
         self.place = place_of_recordings(generator.device)
         self.calls: Counter[Hashable] = Counter()
-        self.waiting: set[Hashable] = set()
         self.recordings: dict[Hashable, Recording[T]] = {}
+        self.failed = False
 
     def __call__(self, kind: Hashable) -> T:
         """What ``function`` returns; there is a recording for every ``kind``, which stands for all that it depends on
-        besides the values of tensors.
-
-        Raises:
-            RunStoppedError: it cannot be recorded for another reason than waiting.
-        """
-        if kind in self.waiting:
-            return self.function()
-        if self.calls[kind] < WARM_UPS:
-            return self._call(kind)
-        if kind not in self.recordings:
-            self.recordings[kind] = self._record()
-        recording = self.recordings[kind]
-        recording.replay()
-        return recording.result
-
-    def _call(self, kind: Hashable) -> T:
-        self.calls[kind] += 1
-        with kernels_alone():
-            result, waited = call_aside(self.function, self.place)
-        if waited and self.calls[kind] == WARM_UPS:
-            self.waiting.add(kind)
-            logger.info("meta-steps are not launched as one CUDA graph, since they wait for the GPU")
-        return result
-
-    def _record(self) -> Recording[T]:
-        before = sys.exception()
-        try:
+        besides the values of tensors."""
+        if kind not in self.recordings and not self.failed:
+            self.calls[kind] += 1
             with kernels_alone():
-                recording = record(self.function, self.generator, self.place)
-        except Exception as error:  # what a GPU cannot record has no common base, and it may have lost its random state
-            causes = [error]
-            while (cause := causes[-1].__context__) not in (None, before):  # the end of a recording fails with it
-                causes.append(cause)  # type: ignore[arg-type]
-            raise RunStoppedError(
-                f"the meta-step cannot be recorded as a CUDA graph ({(str(causes[-1]).splitlines() or [''])[0]}); "
-                "choose an execution other than 'auto', such as 'vmap', to launch it kernel by kernel."
-            ) from error
-        logger.info("meta-steps are launched as one CUDA graph, tasks and outer update included")
-        return recording
+                if self.calls[kind] <= WARM_UPS:
+                    return call_aside(self.function, self.place)
+                self._record(kind)
+        if self.failed:
+            return self.function()
+        self.recordings[kind].replay()
+        return self.recordings[kind].result
+
+    def _record(self, kind: Hashable) -> None:
+        try:
+            self.recordings[kind] = record(self.function, self.generator, self.place)
+        except Exception as error:  # what a GPU cannot record has no common base
+            self.failed = True
+            self.recordings.clear()
+            why = error.__context__ or error  # the end of a recording fails with what fails in it
+            reason = (str(why).splitlines() or [type(why).__name__])[0]
+            logger.info("meta-steps are not launched as one CUDA graph, since they cannot be recorded: %s", reason)
+        else:
+            logger.info("meta-steps are launched as one CUDA graph, tasks and outer update included")
 
 
 class Place(NamedTuple):
@@ -108,32 +90,36 @@ def place_of_recordings(device: torch.device) -> Place:
     return Place(torch.cuda.Stream(device), torch.cuda.graph_pool_handle())  # type: ignore[no-untyped-call]
 
 
-def call_aside(function: Callable[[], T], place: Place) -> tuple[T, bool]:
-    """``function()``, done where it will be recorded, and whether it waited for the GPU."""
+def call_aside(function: Callable[[], T], place: Place) -> T:
+    """``function()``, done where it will be recorded."""
     here = torch.cuda.current_stream(place.stream.device)
-    mode = torch.cuda.get_sync_debug_mode()
     place.stream.wait_stream(here)
-    with warnings.catch_warnings(record=True) as caught, torch.cuda.stream(place.stream):
-        warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            result = function()
-        finally:
-            torch.cuda.set_sync_debug_mode(mode)
+    with torch.cuda.stream(place.stream):
+        result = function()
     here.wait_stream(place.stream)
-    waits = [warning for warning in caught if "synchronizing CUDA operation" in str(warning.message)]
-    for warning in caught:
-        if warning not in waits and not str(warning.message).startswith("Synchronization debug mode"):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return result, bool(waits)
+    return result
 
 
 def record(function: Callable[[], T], generator: torch.Generator, place: Place) -> Recording[T]:
-    """``function()``, recorded and not yet done."""
+    """``function()``, recorded and not yet done; where that fails, stream, generators and memory are as before.
+
+    PyTorch leaves them as they are within a recording (pytorch/pytorch issue 171263): the generators' states are
+    therefore replaced, and the pool takes no more memory.
+    """
+    device = place.stream.device_index
+    generators = generator, torch.cuda.default_generators[device]
+    states = [each.clone_state() for each in generators]
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
-    with torch.cuda.graph(graph, pool=place.pool, stream=place.stream):
-        result = function()
+    try:
+        with torch.cuda.stream(place.stream), torch.cuda.graph(graph, pool=place.pool, stream=place.stream):
+            result = function()
+    except Exception:
+        for each, state in zip(generators, states, strict=True):
+            each.graphsafe_set_state(state)
+        with contextlib.suppress(RuntimeError):
+            torch._C._cuda_endAllocateToPool(device, place.pool)
+        raise
     return Recording(graph.replay, result)
 
 

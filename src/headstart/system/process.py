@@ -1,7 +1,8 @@
-"""This process: what ``torchrun`` or ``--workers`` has told it about itself, where it caches, how it keeps memory."""
+"""This process: what ``torchrun`` or ``--workers`` has told it about itself, and what the command line sets of it."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from pathlib import Path
@@ -34,6 +35,16 @@ def local_count() -> int:
 def cache_folder() -> Path:
     """The folder for what can be made again: ``headstart`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headstart"
+
+
+def keep_compiled_programs() -> None:
+    """Has PyTorch keep compiled programs in the cache folder rather than in one for temporary files, unless a folder is
+    named already or there is no place to write to."""
+    with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home
+        cache = cache_folder() / "compiled"
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
 
 
 def keep_freed_memory() -> None:

@@ -85,8 +85,8 @@ def train(
     Raises:
         BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
         RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
-            checkpoint is intact. Or a GPU cannot record the meta-step; or another rank is gone, and if it went within
-            a meta-step, a checkpoint of the last complete one is saved.
+            checkpoint is intact. Or another rank is gone, and if it went within a meta-step, a checkpoint of the last
+            complete one is saved.
 
     Source: Finn, Abbeel and Levine (2017), algorithm 2.
 
