@@ -79,6 +79,7 @@ class MetaGradient:
         self.choices = Choices(execution, chunk_size, compile, recompute, memory, meta_steps)
         self._plans: dict[Hashable, dict[Hashable, Plan]] = {}
         self._programs: dict[Hashable, Compiled | Checkpointing] = {}
+        self._begun: set[int] = set()
         self._settled = True
 
     @torch.no_grad()
@@ -95,6 +96,8 @@ class MetaGradient:
             raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
         part = share(episodes)
         plan = self.plan(meta_params, episodes)
+        if id(plan) not in self._begun:
+            self._begin(meta_params, part, plan)
         program = self._program(plan)
         gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan, program)
         weight = len(part.query.targets) / tasks
@@ -116,11 +119,15 @@ class MetaGradient:
             part = share(episodes)
             chosen = from_first(lambda: choose_plan(self.learner, meta_params, part, self.choices))
             plans[kind] = chosen
-            processes = f" in each of {world_size()} processes" if world_size() > 1 else ""
-            logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, chosen)
-            if chosen.compile != "no" and world_size() > 1:  # what rank 0 compiles the others then find on the disk
-                from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, chosen.chunk_size), chosen))
         return plans.get(kind) or next(reversed(plans.values()))
+
+    def _begin(self, meta_params: Params, part: Episodes, plan: Plan) -> None:
+        """Says what was planned, and has rank 0 compile what the others then find on the disk."""
+        self._begun.add(id(plan))
+        processes = f" in each of {world_size()} processes" if world_size() > 1 else ""
+        logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, plan)
+        if plan.compile != "no" and world_size() > 1:
+            from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, plan.chunk_size), plan))
 
     @property
     def kind_of_meta_step(self) -> Hashable:
