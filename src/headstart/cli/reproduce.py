@@ -24,7 +24,7 @@ class Recipes:
         for name, recipe in RECIPES.items():
             steps = f"{recipe.at().outer_loop.meta_steps:,}"
             mode = "transductive" if recipe.transductive else "inductive"
-            table.append((name, f"{recipe.published}", mode, steps, recipe.source))
+            table.append((name, str(recipe.published or "of our own"), mode, steps, recipe.source))
         print_table(("recipe", "published", "tested", "meta-steps", "source"), table)
         return 0
 
@@ -83,19 +83,24 @@ class Reproduce:
 
 @dataclass(frozen=True)
 class Results:
-    """Write the page of results from the records alone."""
+    """Write the page of results and the board of minutes from the records alone."""
 
     records: Path = Path("results")
     """Folder of the records."""
     out: Path = Path("docs/results.md")
-    """The page."""
+    """The page of results."""
+    board: Path = Path("docs/speedrun.md")
+    """The board."""
 
     def run_command(self, argv: list[str]) -> int:
         """Writes the page."""
         from headstart.experiments.reproduction import read_records
+        from headstart.reports.board import board_page
         from headstart.reports.results import results_page
         from headstart.system.files import write_bytes
 
-        write_bytes(self.out, results_page(read_records(self.records)).encode())
-        print(f"results in {self.out}")
+        records = read_records(self.records)
+        write_bytes(self.out, results_page(records).encode())
+        write_bytes(self.board, board_page(records).encode())
+        print(f"results in {self.out}, the board in {self.board}")
         return 0

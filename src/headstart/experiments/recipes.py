@@ -53,7 +53,7 @@ class Recipe:
         problem: what it is learned on.
         method: what is learned.
         settings: departures from the defaults, by where they are from.
-        published: what the paper reports.
+        published: what the paper reports; ``None`` for a recipe of headstart's own.
         transductive: whether its query examples are predicted together.
         source: of the published value.
         note: how this recipe departs from the paper, where it does.
@@ -62,7 +62,7 @@ class Recipe:
     problem: str
     method: str
     settings: Mapping[str, Mapping[str, Any]]
-    published: Published
+    published: Published | None
     source: str
     transductive: bool = True
     note: str = ""
@@ -169,6 +169,26 @@ RECIPES: dict[str, Recipe] = {
     **rows("matching_net", OF_MATCHING, lambda ways, shots: of_metric(ways, shots, ways), MATCHING),
 }
 """By name. Those that differ in how they are tested alone share the run that they train."""
+
+
+def own(method: str, kind: str, **settings: Any) -> Recipe:
+    """A recipe of headstart's own for a kind of Omniglot task: as much as two cores do in minutes."""
+    ways, shots = TASKS[kind]
+    values = {"ways": ways, "shots": shots, "validation_tasks": 300, **settings}
+    return Recipe("omniglot", method, {OURS: values}, None, "headstart")
+
+
+PROTO = {"meta_batch": 1, "queries": 5, "meta_lr": 3e-3, "validation_every": 1000}
+RECIPES |= {
+    "maml-default-omniglot-5w1s": own("maml", "5w1s"),
+    "maml-long-omniglot-5w1s": own("maml", "5w1s", meta_steps=30_000, validation_every=10_000),
+    "proto_net-20way-omniglot-5w1s": own("proto_net", "5w1s", train_ways=20, meta_steps=2500, **PROTO),
+    "proto_net-60way-omniglot-5w1s": own("proto_net", "5w1s", train_ways=60, meta_steps=4000, **PROTO),
+    "proto_net-60way-omniglot-20w1s": own("proto_net", "20w1s", train_ways=60, meta_steps=4000, **PROTO),
+    "proto_maml-20way-omniglot-5w1s": own(
+        "proto_maml", "5w1s", train_ways=20, meta_steps=2500, inner_lr=0.4, meta_batch=1, queries=5, meta_lr=3e-3
+    ),
+}
 
 
 def recipe_called(name: str) -> Recipe:

@@ -61,7 +61,9 @@ def record_of(name: str, recipe: Recipe, settings: Settings, run: Path, command:
             "interval": published.interval,
             "by_inner_step": {str(step): value for step, value in published.by_inner_step.items()},
             "source": recipe.source,
-        },
+        }
+        if published
+        else None,
         "minutes": round(steps[-1]["seconds"] / 60, 2),
         "compile_minutes": round(steps[0]["seconds"] / 60, 2),
         "machine": machine(),

@@ -38,10 +38,10 @@ def accuracy_table(records: list[Record]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for record in records:
-        other = record["otherwise"]
+        other, published = record["otherwise"], record["published"]
         cells = (
             f"{record['recipe']}, seed {record['seed']}",
-            percent(record["published"]["value"], record["published"]["interval"]),
+            percent(published["value"], published["interval"]) if published else "",
             f"**{percent(record['value'], record['interval'])}** {mode(record['transductive'])}",
             percent(other[record["metric"]], other["interval"]),
             str(record["inner_steps"]),

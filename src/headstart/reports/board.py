@@ -1,0 +1,62 @@
+"""The board: how many minutes it takes, made of the records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headstart.experiments.methods import METHODS
+from headstart.reports.results import mode, percent
+
+Record = Mapping[str, Any]
+TARGETS = {(5, 1): (0.980, 0.987, 0.990), (20, 1): (0.958, 0.970)}
+"""Accuracies to be reached on Omniglot's test tasks, by ways and shots."""
+DESCEND = ("initialisation", "update rule", "structure")
+"""The families of methods that adapt by gradient steps."""
+HEAD = """# Minutes to an accuracy
+
+The shortest training on two cores, from nothing to an accuracy on Omniglot's test tasks: compiling and validation are
+counted, the start of the program (some five seconds) and the test are not. Written by `headstart results` from the
+records in [results](../results); an entry is one run, whose record has all settings, the machine and the commit.
+To enter the board, add a recipe, run `headstart reproduce NAME` on a machine that does nothing else, and commit the
+record.
+
+| task | accuracy | tested | by gradient steps | minutes | by any method | minutes |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def board_page(records: Iterable[Record]) -> str:
+    """The page, in Markdown."""
+    runs = [record for record in records if record["problem"] == "omniglot"]
+    rows = []
+    for (ways, shots), targets in TARGETS.items():
+        for target in targets:
+            for transductive in (True, False):
+                of_task = [run for run in runs if (run["ways"], run["shots"]) == (ways, shots)]
+                reaching = [run for run in of_task if reached(run, transductive)[0] >= target]
+                descending = [run for run in reaching if METHODS[run["method"]].family in DESCEND]
+                cells = (
+                    f"{ways}-way {shots}-shot",
+                    percent(target, None),
+                    mode(transductive),
+                    *entry(descending, transductive),
+                    *entry(reaching, transductive),
+                )
+                rows.append("| " + " | ".join(cells) + " |")
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def reached(run: Record, transductive: bool) -> tuple[float, float]:
+    """What a run reached in a mode, and its interval."""
+    if run["transductive"] == transductive:
+        return run["value"], run["interval"]
+    return run["otherwise"][run["metric"]], run["otherwise"]["interval"]
+
+
+def entry(runs: list[Record], transductive: bool) -> tuple[str, str]:
+    """The fastest run and its minutes; nothing, if there is none."""
+    if not runs:
+        return "", ""
+    best = min(runs, key=lambda run: run["minutes"])
+    return f"{best['recipe']}, {percent(*reached(best, transductive))} ({best['date']})", f"{best['minutes']:g}"
