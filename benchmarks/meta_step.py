@@ -8,7 +8,7 @@
 training part has. Every way of running it trains for the same number of meta-steps, several times, in turn with the
 others; the medians are printed at the end. The first turn, with what it compiles, is not counted. On a GPU "compiled"
 and "eager" leave the choice of the execution to the engine, so that whole meta-steps become one CUDA graph each, made
-anew in every run; "compiled, not recorded" has a graph of the meta-gradient alone.
+anew in every run; "compiled, not recorded" launches its kernels one by one.
 """
 
 from __future__ import annotations

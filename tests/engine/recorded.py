@@ -61,7 +61,7 @@ class Tape(TorchDispatchMode):
 
 
 @torch.no_grad()
-def record(function: Callable[[], T], generator: torch.Generator, place: object) -> Recording[T]:
+def record(function: Callable[[], T], generator: torch.Generator) -> Recording[T]:
     """As ``headstart.engine.cuda_graph.record``, on a CPU."""
     states = torch.get_rng_state(), generator.get_state()
     tape = Tape()
@@ -72,4 +72,4 @@ def record(function: Callable[[], T], generator: torch.Generator, place: object)
         tape.undo()
         torch.set_rng_state(states[0])
         generator.set_state(states[1])
-    return Recording(torch.no_grad()(tape.replay), result)
+    return torch.no_grad()(tape.replay), result

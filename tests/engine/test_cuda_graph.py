@@ -43,19 +43,18 @@ def with_tape(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """From now on the CPU counts as a GPU, and a tape is its CUDA graph; an entry for every time it is replayed."""
     replayed = []
 
-    def counted(function: Callable[[], Any], generator: torch.Generator, place: object) -> Recording[Any]:
-        replay, result = record(function, generator, place)
+    def counted(function: Callable[[], Any], generator: torch.Generator) -> Recording[Any]:
+        replay, result = record(function, generator)
 
         def replay_and_count() -> None:
             replayed.append(None)
             replay()
 
-        return Recording(replay_and_count, result)
+        return replay_and_count, result
 
     monkeypatch.setattr(cuda_graph, "DEVICES", ("cpu",))
     monkeypatch.setattr(cuda_graph, "record", counted)
-    monkeypatch.setattr(cuda_graph, "call_aside", lambda function, place: function())
-    monkeypatch.setattr(cuda_graph, "place_of_recordings", lambda device: None)
+    monkeypatch.setattr(cuda_graph, "call_aside", lambda function, device: function())
     return replayed
 
 
@@ -229,10 +228,10 @@ def test_where_a_recording_fails_training_goes_on_as_if_it_had_not_been_tried(
     """The first one, or that of another kind of meta-step later on; and it is not tried again."""
     tried = []
 
-    def failing(function: Callable[[], Any], generator: torch.Generator, place: object) -> Recording[Any]:
+    def failing(function: Callable[[], Any], generator: torch.Generator) -> Recording[Any]:
         tried.append(None)
         if len(tried) <= recorded_before:
-            return record(function, generator, place)
+            return record(function, generator)
         try:
             raise RuntimeError("operation not permitted when stream is capturing\nand advice for debugging")
         finally:
@@ -256,7 +255,7 @@ def test_a_recording_that_fails_puts_back_what_pytorch_leaves_as_it_is(monkeypat
     """With a CUDA of words: what ``record`` asks of PyTorch, and that nothing is left as within a recording."""
 
     class Generator:
-        state = "as it was"
+        device, state = "cuda:0", "as it was"
 
         def clone_state(self) -> str:
             return self.state
@@ -265,12 +264,15 @@ def test_a_recording_that_fails_puts_back_what_pytorch_leaves_as_it_is(monkeypat
             self.state = state
 
     class Graph:
+        def pool(self) -> str:
+            return "pool"
+
         def register_generator_state(self, generator: Generator) -> None:
             generator.state = default.state = "recording"
 
     @contextmanager
-    def capture(graph: Graph, pool: str, stream: object) -> Iterator[None]:
-        seen.append(f"begin {pool}")
+    def capture(graph: Graph, stream: object) -> Iterator[None]:
+        seen.append("begin")
         try:
             yield
         finally:
@@ -286,12 +288,12 @@ def test_a_recording_that_fails_puts_back_what_pytorch_leaves_as_it_is(monkeypat
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
     monkeypatch.setattr(torch.cuda, "default_generators", (default,))
     monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *where: seen.append(f"end {where}"), raising=False)
-    place: Any = SimpleNamespace(stream=SimpleNamespace(device_index=0), pool="pool")
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: SimpleNamespace(device_index=0))
     with pytest.raises(RuntimeError, match="previous error") as caught:
-        cuda_graph.record(waiting, own, place)  # type: ignore[arg-type]
+        cuda_graph.record(waiting, own)  # type: ignore[arg-type]
     assert str(caught.value.__context__) == "operation not permitted when stream is capturing"
     assert (own.state, default.state) == ("as it was", "as it was")
-    assert seen == ["begin pool", "end (0, 'pool')"]
+    assert seen == ["begin", "end (0, 'pool')"]
 
 
 @pytest.mark.parametrize("rotations", ["classes", "tasks", "none"])

@@ -1,4 +1,4 @@
-"""Compiling in one piece what is a composition of functions and derivatives: a whole meta-gradient, or a part of it."""
+"""Compiled programs of what is a composition of functions and derivatives: a whole meta-gradient, or a part of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
@@ -24,64 +22,57 @@ from headstart.randomness import random_numbers_from, random_state
 logger = logging.getLogger(__name__)
 ON_CPU: dict[str, Any] = {"cpp_wrapper": True}
 """The calls between kernels in C++ too: a tenth of the time of small tasks."""
-ON_GPU: dict[str, Any] = {"triton.cudagraphs": True}
-"""All kernels launched at once, as one CUDA graph."""
 COMPILERS = ("g++", "clang++", "c++", "cl")
-_kernels_alone: ContextVar[bool] = ContextVar("kernels_alone", default=False)
 
 
-@contextlib.contextmanager
-def kernels_alone() -> Iterator[None]:
-    """A context in which compiled programs launch their kernels one by one, for a CUDA graph that is recorded around
-    them."""
-    token = _kernels_alone.set(True)
-    try:
-        yield
-    finally:
-        _kernels_alone.reset(token)
+class Programs:
+    """Functions of tensors, each compiled whole, once for every key and all shapes that it is called with.
 
+    ``programs(key, function, *arguments)`` is ``function(*arguments)``. What is called with an equal key is taken to be
+    the same function; functions that turn out to do the same share a program. A function is traced as it stands, with
+    ``vmap`` and both orders of ``grad`` resolved into plain tensor operations and convolutions taken over patches; the
+    resulting graph is compiled without a break. What it reads but is not given counts as a constant.
 
-class Compiled:
-    """``function(*arguments)`` compiled whole, once for every shape that it is called with.
-
-    The function is traced as it stands, with ``vmap`` and both orders of ``grad`` resolved into plain tensor operations
-    and convolutions taken over patches; the resulting graph is compiled without a break. What the function reads but
-    is not given counts as a constant. PyTorch keeps what was compiled on disk, in the folder that
-    ``TORCHINDUCTOR_CACHE_DIR`` names, so that the next run starts in seconds. Where compiling fails, the log says why
-    in one line, and the function runs as it is.
+    PyTorch keeps what was compiled on disk, in the folder that ``TORCHINDUCTOR_CACHE_DIR`` names, so that the next run
+    starts in seconds. Where compiling fails the log says why in one line, and from then on functions run as they are.
 
     Args:
-        function: takes and returns nested containers of tensors, without side effects.
+        may_draw: whether functions may draw random numbers, which are others at every call; otherwise those that do
+            fail to compile.
 
-    >>> double = Compiled(lambda values: {"y": 2 * values["x"]})
-    >>> double({"x": torch.tensor(1.5)})
+    >>> programs = Programs()
+    >>> programs("double", lambda values: {"y": 2 * values["x"]}, {"x": torch.tensor(1.5)})
     {'y': tensor(3.)}
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.programs: dict[tuple[object, ...], Callable[..., Any]] = {}
+    def __init__(self, may_draw: bool = True) -> None:
+        self.may_draw, self.failed = may_draw, False
+        self.programs: dict[Hashable, Callable[..., Any]] = {}
+        self.compiled: list[tuple[GraphModule, Callable[..., Any]]] = []
 
     @torch.no_grad()
-    def __call__(self, *arguments: Any) -> Any:
-        """The function's result; the first call with new shapes takes as long as compiling does."""
+    def __call__(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The function's result; the first call with a new key or new shapes takes as long as compiling does."""
         arguments = tree_map(lambda tensor: tensor.detach().contiguous(), arguments)
-        shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tree_leaves(arguments))
-        program = (*shapes, _kernels_alone.get())
-        if program not in self.programs:
-            self.programs[program] = self._compile(arguments)
-        result = self.programs[program](*arguments)
-        if not _kernels_alone.get() and any(tensor.device.type == "cuda" for tensor in tree_leaves(result)):
-            return tree_map(Tensor.clone, result)  # a replayed CUDA graph writes to the same memory every time
-        return result
+        key = key, *((tensor.shape, tensor.dtype, tensor.device) for tensor in tree_leaves(arguments))
+        if key not in self.programs and not self.failed:
+            with compiling(arguments):
+                self.programs[key] = self._program(function, arguments)
+            self.failed = key not in self.programs
+        return self.programs.get(key, function)(*arguments)
 
-    def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    def _program(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
         started = time.perf_counter()
-        with compiling(arguments):
-            program = compiled(traced(self.function, arguments), arguments)
-            logger.info("compiled the meta-gradient in %.0f s", time.perf_counter() - started)
-            return program
-        return self.function
+        graph = traced(function, arguments)
+        if known := [program for other, program in self.compiled if same(graph, other)]:
+            return known[0]
+        tags = {tag for node in graph.graph.nodes for tag in getattr(node.target, "tags", ())}
+        if torch.Tag.nondeterministic_seeded in tags and not self.may_draw:
+            raise RuntimeError("a model that draws random numbers is not compiled update by update")
+        program = compiled(graph, arguments)
+        self.compiled.append((graph, program))
+        logger.info("compiled %s operations in %.0f s", f"{len(graph.graph.nodes):,}", time.perf_counter() - started)
+        return program
 
 
 def traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> GraphModule:
@@ -91,14 +82,26 @@ def traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> GraphMod
     return graph
 
 
+def same(graph: GraphModule, other: GraphModule) -> bool:
+    """Whether both do the same to tensors of the same shapes.
+
+    >>> graphs = [traced(lambda x, factor=factor: factor * x, (torch.ones(2),)) for factor in (2, 2, 3)]
+    >>> same(graphs[0], graphs[1]), same(graphs[0], graphs[2])
+    (True, False)
+    """
+    here, there = graph.state_dict(), other.state_dict()
+    equal = graph.code == other.code and here.keys() == there.keys()
+    return equal and all(torch.equal(value, there[name]) for name, value in here.items())
+
+
 def compiled(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., Any]:
     """The graph as a program, which has run once."""
-    options = ON_CPU
-    if any(tensor.device.type == "cuda" for tensor in tree_leaves(arguments)):
-        options = {} if _kernels_alone.get() else ON_GPU
+    on_cpu = all(tensor.device.type == "cpu" for tensor in tree_leaves(arguments))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the compiler's own deprecations are not the user's business
-        program: Callable[..., Any] = torch.compile(graph, fullgraph=True, dynamic=False, options=options)
+        program: Callable[..., Any] = torch.compile(
+            graph, fullgraph=True, dynamic=False, options=ON_CPU if on_cpu else {}
+        )
         program(*arguments)
     return program
 

@@ -6,27 +6,21 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from headstart.distributed.processes import world_size
-from headstart.engine.compilation import kernels_alone
 
 T = TypeVar("T")
+Recording = tuple[Callable[[], None], T]
+"""How to do again what a function did on the GPU, and where its result then is."""
 DEVICES = ("cuda",)
 WARM_UPS = 3
 """Calls before one is recorded: compilers, planning and an optimizer's first step do what cannot be part of a graph."""
 logger = logging.getLogger(__name__)
-
-
-class Recording(NamedTuple, Generic[T]):
-    """How to do again what a function did on the GPU, and where its result then is."""
-
-    replay: Callable[[], None]
-    result: T
 
 
 class Recorded(Generic[T]):
@@ -45,7 +39,6 @@ class Recorded(Generic[T]):
 
     def __init__(self, function: Callable[[], T], generator: torch.Generator) -> None:
         self.function, self.generator = function, generator
-        self.place = place_of_recordings(generator.device)
         self.calls: Counter[Hashable] = Counter()
         self.recordings: dict[Hashable, Recording[T]] = {}
         self.failed = False
@@ -55,18 +48,18 @@ class Recorded(Generic[T]):
         besides the values of tensors."""
         if kind not in self.recordings and not self.failed:
             self.calls[kind] += 1
-            with kernels_alone():
-                if self.calls[kind] <= WARM_UPS:
-                    return call_aside(self.function, self.place)
-                self._record(kind)
+            if self.calls[kind] <= WARM_UPS:
+                return call_aside(self.function, self.generator.device)
+            self._record(kind)
         if self.failed:
             return self.function()
-        self.recordings[kind].replay()
-        return self.recordings[kind].result
+        replay, result = self.recordings[kind]
+        replay()
+        return result
 
     def _record(self, kind: Hashable) -> None:
         try:
-            self.recordings[kind] = record(self.function, self.generator, self.place)
+            self.recordings[kind] = record(self.function, self.generator)
         except Exception as error:  # what a GPU cannot record has no common base
             self.failed = True
             self.recordings.clear()
@@ -77,50 +70,37 @@ class Recorded(Generic[T]):
             logger.info("meta-steps are launched as one CUDA graph, tasks and outer update included")
 
 
-class Place(NamedTuple):
-    """Where recordings are made: on a stream other than the default one, which cannot be recorded, and in memory that
-    all of them share, since none is repeated while the result of another is wanted."""
-
-    stream: torch.cuda.Stream
-    pool: Any
-
-
-def place_of_recordings(device: torch.device) -> Place:
-    """A new place on a GPU."""
-    return Place(torch.cuda.Stream(device), torch.cuda.graph_pool_handle())  # type: ignore[no-untyped-call]
-
-
-def call_aside(function: Callable[[], T], place: Place) -> T:
-    """``function()``, done where it will be recorded."""
-    here = torch.cuda.current_stream(place.stream.device)
-    place.stream.wait_stream(here)
-    with torch.cuda.stream(place.stream):
+def call_aside(function: Callable[[], T], device: torch.device) -> T:
+    """``function()``, done on another stream than the default one, which cannot be recorded."""
+    here, aside = torch.cuda.current_stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    aside.wait_stream(here)
+    with torch.cuda.stream(aside):
         result = function()
-    here.wait_stream(place.stream)
+    here.wait_stream(aside)
     return result
 
 
-def record(function: Callable[[], T], generator: torch.Generator, place: Place) -> Recording[T]:
+def record(function: Callable[[], T], generator: torch.Generator) -> Recording[T]:
     """``function()``, recorded and not yet done; where that fails, stream, generators and memory are as before.
 
     PyTorch leaves them as they are within a recording (pytorch/pytorch issue 171263): the generators' states are
-    therefore replaced, and the pool takes no more memory.
+    therefore replaced, and the graph's pool takes no more memory.
     """
-    device = place.stream.device_index
-    generators = generator, torch.cuda.default_generators[device]
+    aside = torch.cuda.Stream(generator.device)  # type: ignore[no-untyped-call]
+    generators = generator, torch.cuda.default_generators[aside.device_index]
     states = [each.clone_state() for each in generators]
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
     try:
-        with torch.cuda.stream(place.stream), torch.cuda.graph(graph, pool=place.pool, stream=place.stream):
+        with torch.cuda.stream(aside), torch.cuda.graph(graph, stream=aside):
             result = function()
     except Exception:
         for each, state in zip(generators, states, strict=True):
             each.graphsafe_set_state(state)
         with contextlib.suppress(RuntimeError):
-            torch._C._cuda_endAllocateToPool(device, place.pool)
+            torch._C._cuda_endAllocateToPool(aside.device_index, graph.pool())
         raise
-    return Recording(graph.replay, result)
+    return graph.replay, result
 
 
 def can_be_recorded(outer: Optimizer, tasks_on: torch.device, params_on: torch.device) -> bool:

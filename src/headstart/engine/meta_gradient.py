@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 
 from headstart.distributed.processes import from_first, share, sum_over_ranks, world_size
-from headstart.engine.compilation import Compiled
+from headstart.engine.compilation import Programs
+from headstart.engine.over_tasks import OverTasks
 from headstart.engine.planning import Choices, Execution, Plan, choose_plan
-from headstart.engine.programs import Programs
 from headstart.engine.settings import settings_of
 from headstart.engine.work import undrawn
 from headstart.episodes import Episodes, slice_tasks
@@ -78,7 +78,7 @@ class MetaGradient:
         self.learner = learner
         self.choices = Choices(execution, chunk_size, compile, recompute, memory, meta_steps)
         self._plans: dict[Hashable, dict[Hashable, Plan]] = {}
-        self._programs: dict[Hashable, Compiled | Checkpointing] = {}
+        self._programs: dict[Hashable, Programs | Checkpointing] = {}
         self._begun: set[int] = set()
         self._settled = True
 
@@ -99,11 +99,15 @@ class MetaGradient:
         if id(plan) not in self._begun:
             self._begin(meta_params, part, plan)
         program = self._program(plan)
-        gradient, metrics = (self._loop if plan.loop else self._chunks)(meta_params, part, plan, program)
-        weight = len(part.query.targets) / tasks
-        if weight == 1:
-            return gradient, metrics
-        return sum_over_ranks(scale(gradient, weight), scale(metrics, weight))
+        total: tuple[Params, Metrics] | None = None
+        for start in range(0, len(part.query.targets), plan.chunk_size):
+            chunk = slice_tasks(part, start, min(start + plan.chunk_size, len(part.query.targets)))
+            weight = len(chunk.query.targets) / tasks
+            gradient, metrics = self._chunk(meta_params, chunk, plan, program)
+            found = scale(gradient, weight), scale(metrics, weight)
+            total = (add(total[0], found[0]), add(total[1], found[1])) if total else found
+        assert total is not None
+        return sum_over_ranks(*total)
 
     def plan(self, meta_params: Params, episodes: Episodes) -> Plan:
         """How a batch of tasks is run, chosen once for every shape of it and all settings of the learner; rank 0
@@ -127,7 +131,9 @@ class MetaGradient:
         processes = f" in each of {world_size()} processes" if world_size() > 1 else ""
         logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, plan)
         if plan.compile != "no" and world_size() > 1:
-            from_first(lambda: self._prepare(meta_params, slice_tasks(part, 0, plan.chunk_size), plan))
+            first = slice_tasks(part, 0, plan.chunk_size)
+            with undrawn(part):
+                from_first(lambda: bool(self._chunk(meta_params, first, plan, self._program(plan))))
 
     @property
     def kind_of_meta_step(self) -> Hashable:
@@ -143,72 +149,36 @@ class MetaGradient:
         plans = [plan for plans in self._plans.values() for plan in plans.values()]
         return any(plan.recompute or plan.compile == "updates" for plan in plans)
 
-    def _program(self, plan: Plan) -> Compiled | Checkpointing | None:
+    def _program(self, plan: Plan) -> Programs | Checkpointing | None:
         """What chunks are run by, one for every kind of meta-step that is compiled; ``None`` is the learner itself."""
         if plan.compile == "no" or not self._settled:
             return Checkpointing() if plan.recompute else None
         kind = self.kind_of_meta_step, plan.compile, plan.recompute
         if kind not in self._programs and len(self._programs) == MOST_KINDS:
             self._settled = False
-            logger.info(
-                "not compiled any more: attributes of the learner or its model have changed %d times", MOST_KINDS
-            )
+            logger.info("not compiled any more: the learner or its model has changed %d times", MOST_KINDS)
             return self._program(plan)
         if kind not in self._programs:
-            whole = plan.compile == "whole"
-            program = Compiled(self.learner.meta_gradient) if whole else Checkpointing(plan.recompute, Programs())
-            self._programs[kind] = program
+            self._programs[kind] = Programs() if plan.compile == "whole" else Checkpointing(plan.recompute, OverTasks())
         return self._programs[kind]
 
-    def _chunks(
-        self, meta_params: Params, episodes: Episodes, plan: Plan, program: Compiled | Checkpointing | None
-    ) -> tuple[Params, Metrics]:
-        tasks = len(episodes.query.targets)
-        gradient: Params = {}
-        metrics: Metrics = {}
-        for start in range(0, tasks, plan.chunk_size):
-            chunk = slice_tasks(episodes, start, min(start + plan.chunk_size, tasks))
-            of_chunk = self._chunk(meta_params, chunk, program)
-            share = len(chunk.query.targets) / tasks
-            if share == 1:
-                return of_chunk
-            chunk_gradient, chunk_metrics = (scale(values, share) for values in of_chunk)
-            gradient = add(gradient, chunk_gradient) if gradient else chunk_gradient
-            metrics = add(metrics, chunk_metrics) if metrics else chunk_metrics
-        return gradient, metrics
-
     def _chunk(
-        self, meta_params: Params, episodes: Episodes, program: Compiled | Checkpointing | None
+        self, meta_params: Params, episodes: Episodes, plan: Plan, program: Programs | Checkpointing | None
     ) -> tuple[Params, Metrics]:
-        """Buffers are arguments of compiled programs too: as constants they could never change."""
-        if program is None:
-            return self.learner.meta_gradient(meta_params, episodes)
-        values = {**dict(self.learner.named_buffers()), **meta_params}
-        if isinstance(program, Compiled):
-            result: tuple[Params, Metrics] = program(values, episodes)
+        """Buffers are arguments of programs too: as constants they could never change."""
+        run = self._one_task if plan.loop else self.learner.meta_gradient
+        values = {**dict(self.learner.named_buffers()), **meta_params} if program else meta_params
+        if isinstance(program, Programs):
+            result: tuple[Params, Metrics] = program("meta-gradient", run, values, episodes)
             return result
         with checkpointing(program):
-            return self.learner.meta_gradient(values, episodes)
+            return run(values, episodes)
 
-    def _prepare(self, meta_params: Params, episodes: Episodes, plan: Plan) -> None:
-        with undrawn(episodes):
-            self._chunk(meta_params, episodes, self._program(plan))
-
-    def _loop(
-        self, meta_params: Params, episodes: Episodes, plan: Plan, program: Compiled | Checkpointing | None
-    ) -> tuple[Params, Metrics]:
-        assert not isinstance(program, Compiled), "a loop is not compiled"
-        gradient: Params = {}
-        metrics: Metrics = {}
-        tasks = len(episodes.query.targets)
-        for task in range(tasks):
-            episode = episodes.task(task)
-            with checkpointing(program):
-                task_gradient, loss, predictions = self.learner.task_gradient(meta_params, episode)
-            of_task = task_gradient, self.learner.metrics(loss, predictions, episode.query.targets)
-            shares = [scale(values, 1 / tasks) for values in of_task]
-            gradient, metrics = map(add, (gradient, metrics), shares) if metrics else shares
-        return gradient, metrics
+    def _one_task(self, meta_params: Params, episodes: Episodes) -> tuple[Params, Metrics]:
+        """``learner.meta_gradient`` of one task, without ``vmap``."""
+        episode = episodes.task(0)
+        gradient, loss, predictions = self.learner.task_gradient(meta_params, episode)
+        return gradient, self.learner.metrics(loss, predictions, episode.query.targets)
 
 
 @torch.no_grad()

@@ -32,8 +32,8 @@ SLOWDOWN_OF_VMAP = 0.4
 """Of one core: what kernels for several tasks at once take longer than those for one, as a part of the latter."""
 SECONDS_TO_COMPILE = 0.035
 """Per operation of one task; compiling saves about half of the eager time."""
-SECONDS_TO_TRACE = 1
-"""Per inner update, to find that its program is that of the one before."""
+SECONDS_TO_TRACE = 2
+"""Per inner update and its derivative, to find that their programs are those of the one before."""
 MOST_OPERATIONS = 4_000
 """That are compiled in one piece. It takes over two minutes, and grows faster than their number: 6,000 take fifteen."""
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ MANY = 1000
 def settings_of(module: nn.Module) -> Hashable:
     """The type of a module and its attributes, those of its submodules left out; equal for equal ones.
 
-    Numbers, words and containers of them count by value, and so do update rules and other dataclasses, by their type
-    and fields. Anything else counts as the object that it is; what a tensor holds does not count.
+    Numbers, words and containers of them count by value, and so do update rules and dataclasses, by their type and
+    fields, hashable or not. Anything else counts as the object that it is; what a tensor holds does not count.
 
     >>> layer = nn.Dropout(0.5)
     >>> before = settings_of(layer)
@@ -38,28 +38,13 @@ def _by_value(value: Any) -> Hashable:
     if (kind := type(value)) in PLAIN:
         return kind, value
     if isinstance(value, Tensor | nn.Module):
-        return Object(kind)
+        return kind, None
     if isinstance(value, Mapping) and len(value) <= MANY:
         return kind, *((name, _by_value(entry)) for name, entry in value.items())
     if isinstance(value, tuple | list) and len(value) <= MANY:
         return kind, *map(_by_value, value)
-    if isinstance(value, set | frozenset) and len(value) <= MANY:
-        return kind, frozenset(map(_by_value, value))
     if dataclasses.is_dataclass(value):
         return kind, *(_by_value(getattr(value, field.name)) for field in dataclasses.fields(value))
     if isinstance(value, UpdateRule):
         return kind, _by_value(vars(value))
-    return Object(value)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Object:
-    """Equal to itself alone, whatever the object's own class says, and kept so that no other takes its place."""
-
-    of: Any
-
-    def __hash__(self) -> int:
-        return id(self.of)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Object) and self.of is other.of
+    return value if isinstance(value, Hashable) else id(value)

@@ -10,17 +10,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd import Function
-from torch.func import vjp
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
+from headstart.learners.gradient import gradient_of
 from headstart.randomness import random_numbers_from, random_state
 
 Flat = Callable[..., tuple[Tensor, ...]]
-Call = Callable[[tuple[Hashable, Hashable], Flat, int, tuple[Tensor, ...]], tuple[Tensor, ...]]
-"""``call((name, kind), function, own, tensors)`` is ``function(*tensors)``: an update, or its derivative, for an equal
-name the same one. Each task has its own of the first ``own`` tensors."""
+Call = Callable[[Hashable, Flat, int, tuple[Tensor, ...]], tuple[Tensor, ...]]
+"""``call(key, function, own, tensors)`` is ``function(*tensors)``: an update, or its derivative, for an equal key the
+same one. Each task has its own of the first ``own`` tensors."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +98,17 @@ def checkpointed(
 
     def product(*tensors: Tensor) -> tuple[Tensor, ...]:
         """The vector-Jacobian product: of the function's tensors, followed by one cotangent for each of its results."""
-        given = dict(enumerate(tensors[: len(leaves)]))
+        given, cotangents = dict(enumerate(tensors[: len(leaves)])), tensors[len(leaves) :]
 
-        def again(*values: Tensor) -> tuple[Tensor, ...]:
+        def along_cotangents(values: dict[int, Tensor]) -> tuple[Tensor, tuple[()]]:  # its gradient is the product
             with random_numbers_from(drawn):
-                outputs = run(*{**given, **dict(zip(varied, values, strict=True))}.values())
-            return tuple(output for output in outputs if output.is_floating_point())
+                outputs = run(*{**given, **values}.values())
+            pairs = zip(outputs, cotangents, strict=True)
+            products = [(output * along).sum() for output, along in pairs if output.is_floating_point()]
+            return torch.stack(products).sum(), ()
 
-        _, pull_back = vjp(again, *(given[place] for place in varied))  # type: ignore[misc]
-        with torch.no_grad():
-            along = tuple(cotangent for cotangent in tensors[len(leaves) :] if cotangent.is_floating_point())
-            gradients: tuple[Tensor, ...] = pull_back(along, retain_graph=False)
-        return gradients
+        gradient, _, _ = gradient_of(along_cotangents, {place: given[place] for place in varied})
+        return tuple(gradient.values())
 
     def called(kind: str, function: Flat) -> Flat:
         call = how.call
@@ -138,8 +136,7 @@ class _Checkpointed(Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-        tensors = unwrap_dead_wrappers((*ctx.saved_tensors, *cotangents))  # of a transform that vjp has left
         with torch.no_grad():  # no graph of this derivative: it would keep what was just computed again
-            gradients = ctx.product(*tensors)
+            gradients = ctx.product(*ctx.saved_tensors, *cotangents)
         by_place = dict(zip(ctx.varied, gradients, strict=True))
         return None, None, None, *map(by_place.get, range(len(ctx.saved_tensors)))

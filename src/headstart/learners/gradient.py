@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value, vjp
+from torch._functorch import eager_transforms as functorch
+from torch.func import grad_and_value
 from torch.utils._pytree import tree_leaves, tree_map
 
-from headstart.params import Params
-
+K = TypeVar("K")
 T = TypeVar("T")
 
 
 def gradient_of(
-    function: Callable[..., tuple[Tensor, T]], params: Params, *others: Any, differentiable: bool = False
-) -> tuple[Params, Tensor, T]:
+    function: Callable[..., tuple[Tensor, T]], params: dict[K, Tensor], *others: Any, differentiable: bool = False
+) -> tuple[dict[K, Tensor], Tensor, T]:
     """``grad value(params)``, where ``value, beside = function(params, *others)``; then ``value`` and ``beside``.
 
     Within ``vmap`` or another transform it is ``torch.func``'s, which nests; outside of any it is
@@ -35,18 +36,31 @@ def gradient_of(
     differentiable = differentiable and torch.is_grad_enabled()
     if not torch._C._are_functorch_transforms_active():
         return _by_autograd(function, params, others, differentiable)
-    if differentiable:
-        gradient, (value, beside) = grad_and_value(function, has_aux=True)(params, *others)
-        return gradient, value, beside
-    value, pull_back, beside = vjp(lambda params: function(params, *others), params, has_aux=True)  # type: ignore[misc]
-    with torch.no_grad():  # torch.func.grad would record this too
-        (gradient,) = pull_back(torch.ones_like(value), retain_graph=False)
+    if not differentiable:
+        return _without_graph(function, params, others)
+    gradient, (value, beside) = grad_and_value(function, has_aux=True)(params, *others)
     return gradient, value, beside
 
 
+def _without_graph(
+    function: Callable[..., tuple[Tensor, T]], params: dict[K, Tensor], others: tuple[Any, ...]
+) -> tuple[dict[K, Tensor], Tensor, T]:
+    """``torch.func.grad_and_value``, which always makes a graph of the gradient, without that. The pull-back of
+    ``torch.func.vjp`` makes none either, but runs outside of its transform, where max-pooling after a convolution over
+    patches has no second derivative under ``vmap``."""
+    with functorch.grad_increment_nesting() as level, torch.enable_grad():
+        point, others = functorch._wrap_all_tensors((params, others), level)
+        tree_map(partial(functorch._create_differentiable, level=level), point)
+        value, beside = function(point, *others)
+        slopes = functorch._autograd_grad((value,), list(point.values()), create_graph=False)
+        found: Any = dict(zip(point, slopes, strict=True)), value, beside
+        result: tuple[dict[K, Tensor], Tensor, T] = functorch._undo_create_differentiable(found, level)
+    return result
+
+
 def _by_autograd(
-    function: Callable[..., tuple[Tensor, T]], params: Params, others: tuple[Any, ...], differentiable: bool
-) -> tuple[Params, Tensor, T]:
+    function: Callable[..., tuple[Tensor, T]], params: dict[K, Tensor], others: tuple[Any, ...], differentiable: bool
+) -> tuple[dict[K, Tensor], Tensor, T]:
     """Parameters may be functions of one another, as a head that is made of the body's features is: the gradient is
     by each of them alone, so that it is taken by views of them."""
     given = [leaf for leaf in tree_leaves((params, others)) if isinstance(leaf, Tensor)]
