@@ -62,6 +62,15 @@ def test_what_adapts_from_detached_parameters_has_no_graph() -> None:
     assert all(value.requires_grad for value in learner.adapt(learner.meta_params, support).values())
 
 
+@pytest.mark.parametrize("order", [2, 1])
+def test_adapting_in_inference_mode(order: int) -> None:
+    learner = hs.MAML(hs.MLP(64, WAYS, (8,), activation=torch.tanh), inner_lr=0.3, inner_steps=2, order=order).double()
+    expected = learner.adapt(learner.meta_params, image_episodes().task(0).support)
+    with torch.inference_mode():
+        found = learner.adapt(learner.meta_params, image_episodes().task(0).support)
+    assert largest_difference(dict(found), expected) < 1e-12
+
+
 def test_parameters_that_are_functions_of_one_another_count_each_alone() -> None:
     first = torch.tensor(3.0, requires_grad=True)
     params = {"first": first, "second": first**2}

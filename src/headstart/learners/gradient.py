@@ -21,7 +21,7 @@ def gradient_of(
 ) -> tuple[dict[K, Tensor], Tensor, T]:
     """``grad value(params)``, where ``value, beside = function(params, *others)``; then ``value`` and ``beside``.
 
-    Within ``vmap`` or another transform it is ``torch.func``'s, which nests; outside of any it is
+    Within ``vmap`` or another transform, and in inference mode, it is ``torch.func``'s, which nests; elsewhere it is
     ``torch.autograd.grad`` alone, which a loop over tasks is faster with.
 
     Args:
@@ -34,7 +34,7 @@ def gradient_of(
     ({'w': tensor(6.)}, tensor(9.))
     """
     differentiable = differentiable and torch.is_grad_enabled()
-    if not torch._C._are_functorch_transforms_active():
+    if not (torch._C._are_functorch_transforms_active() or torch.is_inference_mode_enabled()):
         return _by_autograd(function, params, others, differentiable)
     if not differentiable:
         return _without_graph(function, params, others)
