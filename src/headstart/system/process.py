@@ -40,11 +40,13 @@ def cache_folder() -> Path:
 def keep_compiled_programs() -> None:
     """Has PyTorch keep compiled programs in the cache folder rather than in one for temporary files, unless a folder is
     named already or there is no place to write to."""
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
     with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home
         cache = cache_folder() / "compiled"
         cache.mkdir(parents=True, exist_ok=True)
         if os.access(cache, os.W_OK):
-            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
 
 
 def keep_freed_memory() -> None:
