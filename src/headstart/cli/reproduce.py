@@ -86,7 +86,7 @@ class Results:
     """Write the page of results and the board of minutes from the records alone."""
 
     records: Path = Path("results")
-    """Folder of the records."""
+    """Folder of the records, and of `notes.md`, which says what falls short and why."""
     out: Path = Path("docs/results.md")
     """The page of results."""
     board: Path = Path("docs/speedrun.md")
@@ -99,8 +99,9 @@ class Results:
         from headstart.reports.results import results_page
         from headstart.system.files import write_bytes
 
-        records = read_records(self.records)
-        write_bytes(self.out, results_page(records).encode())
+        records, notes = read_records(self.records), self.records / "notes.md"
+        page = results_page(records, notes.read_text() if notes.exists() else "")
+        write_bytes(self.out, page.encode())
         write_bytes(self.board, board_page(records).encode())
         print(f"results in {self.out}, the board in {self.board}")
         return 0

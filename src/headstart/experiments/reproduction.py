@@ -14,7 +14,7 @@ import torch
 
 from headstart import __version__
 from headstart.errors import BadInputError
-from headstart.experiments.recipes import Recipe
+from headstart.experiments.recipe import Recipe
 from headstart.experiments.settings import Settings
 from headstart.runs.folder import PLACES
 from headstart.system.files import disk_errors, write_bytes

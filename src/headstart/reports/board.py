@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headstart.experiments.methods import METHODS
-from headstart.reports.results import mode, percent
+from headstart.reports.results import mode, percent, reached_by
 
 Record = Mapping[str, Any]
 TARGETS = {(5, 1): (0.980, 0.987, 0.990), (20, 1): (0.958, 0.970)}
@@ -34,7 +34,7 @@ def board_page(records: Iterable[Record]) -> str:
         for target in targets:
             for transductive in (True, False):
                 of_task = [run for run in runs if (run["ways"], run["shots"]) == (ways, shots)]
-                reaching = [run for run in of_task if reached(run, transductive)[0] >= target]
+                reaching = [run for run in of_task if reached_by(run, transductive)[0] >= target]
                 descending = [run for run in reaching if METHODS[run["method"]].family in DESCEND]
                 cells = (
                     f"{ways}-way {shots}-shot",
@@ -47,16 +47,9 @@ def board_page(records: Iterable[Record]) -> str:
     return HEAD + "\n".join(rows) + "\n"
 
 
-def reached(run: Record, transductive: bool) -> tuple[float, float]:
-    """What a run reached in a mode, and its interval."""
-    if run["transductive"] == transductive:
-        return run["value"], run["interval"]
-    return run["otherwise"][run["metric"]], run["otherwise"]["interval"]
-
-
 def entry(runs: list[Record], transductive: bool) -> tuple[str, str]:
     """The fastest run and its minutes; nothing, if there is none."""
     if not runs:
         return "", ""
     best = min(runs, key=lambda run: run["minutes"])
-    return f"{best['recipe']}, {percent(*reached(best, transductive))} ({best['date']})", f"{best['minutes']:g}"
+    return f"{best['recipe']}, {percent(*reached_by(best, transductive))} ({best['date']})", f"{best['minutes']:g}"

@@ -2,75 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
+
+from headstart.reports.tables import Strong, Table
 
 Record = Mapping[str, Any]
 HEAD = """# Results
 
-Written by `headstart results` from the records in [results](../results). Each row is one run. Its record holds all
-settings, the task hash, the machine and the commit. Accuracies are percentages with 95 % intervals over the test tasks.
-*Other mode* is the same run tested inductively if the row is transductive, and the other way round. A run of fewer
-meta-steps than published says so.
+Written by `headstart results` from the records in [results](../results). A record is one run: it holds all settings,
+the values after every inner step, the task hash, the machine and the commit. Runs of one recipe that differ by their
+seed are one row here: their mean, with its 95 % interval over the seeds; of one run, over the test tasks. *Other mode*
+is inductive if the row is transductive, and the other way round. *Against the paper* compares with the lower end of
+the published interval.
 """
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""The 97.5 % quantile of Student's distribution, by degrees of freedom from 1 on; the last for more of them too."""
 
 
-def results_page(records: Iterable[Record]) -> str:
-    """The page, in Markdown."""
+def results_page(records: Iterable[Record], notes: str = "") -> str:
+    """The page, in Markdown: a table for each problem and metric, and then the notes on what falls short."""
     parts = [HEAD]
     for (problem, metric), group in groupby(sorted(records, key=order), lambda row: (row["problem"], row["metric"])):
-        table = accuracy_table if metric == "accuracy" else error_table
-        parts += [f"\n## {problem.capitalize()}\n", table(list(group))]
-    return "\n".join(parts)
+        runs = [list(seeds) for _, seeds in groupby(group, lambda row: order(row)[:-1])]
+        table = accuracy_table(runs) if metric == "accuracy" else error_table(runs)
+        parts.append(f"\n## {problem.capitalize()}\n\n{table.markdown()}\n")
+    return "".join(parts) + (f"\n{notes}" if notes else "")
 
 
 def order(record: Record) -> tuple[Any, ...]:
-    """Problem, method, task, budget and seed."""
+    """Problem, metric, method, task, recipe and budget; the seed last."""
     task = (record["ways"] or 0, record["shots"])
-    return record["problem"], record["method"], task, record["recipe"], -record["meta_steps"], record["seed"]
+    name = (record["problem"], record["metric"], record["method"], task, record["recipe"])
+    return *name, -record["meta_steps"], record["seed"]
 
 
-def accuracy_table(records: list[Record]) -> str:
-    """A row per run: what was published, what came out, in both modes."""
-    rows = [
-        "| recipe | published | reached | other mode | inner steps | meta-steps | minutes, compiling | command |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for record in records:
-        other, published = record["otherwise"], record["published"]
-        cells = (
-            f"{record['recipe']}, seed {record['seed']}",
-            percent(published["value"], published["interval"]) if published else "",
-            f"**{percent(record['value'], record['interval'])}** {mode(record['transductive'])}",
-            percent(other[record["metric"]], other["interval"]),
-            str(record["inner_steps"]),
-            share(record),
-            f"{record['minutes']:g}, {record['compile_minutes']:g}",
-            f"`{record['command']}`",
-        )
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) + "\n"
+def accuracy_table(rows: Sequence[Sequence[Record]]) -> Table:
+    """A row per recipe and budget: what was published, what came out, in both modes."""
+    heads = "recipe|published|reached|against the paper|other mode|inner steps|meta-steps|minutes, compiling|command"
+    return Table(heads.split("|"), [accuracy_row(runs) for runs in rows])
 
 
-def error_table(records: list[Record]) -> str:
-    """A row per run: the mean error after 1, 5 and 10 inner steps, the median where tasks diverged."""
-    steps = (1, 5, 10)
-    heads = " | ".join(f"after {step}" for step in steps)
-    rows = [f"| recipe | published | {heads} | diverged | meta-steps | minutes | command |", "| --- " * 8 + "|"]
-    for record in records:
-        published = ", ".join(f"{value:g}" for value in record["published"]["by_inner_step"].values())
-        cells = (
-            f"{record['recipe']}, seed {record['seed']}",
-            published,
-            *(error(record, step) for step in steps),
-            f"{record['diverged']} of {record['tasks']:,}",
-            share(record),
-            f"{record['minutes']:g}",
-            f"`{record['command']}`",
-        )
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) + "\n"
+def accuracy_row(runs: Sequence[Record]) -> tuple[str, ...]:
+    """The cells of the runs of one recipe."""
+    first = runs[0]
+    published, (value, interval) = first["published"], reached(runs, first["transductive"])
+    return (
+        first["recipe"],
+        percent(published["value"], published["interval"]) if published else "",
+        Strong(f"{percent(value, interval)} {mode(first['transductive'])}"),
+        against(published, value),
+        percent(*reached(runs, not first["transductive"])),
+        str(first["inner_steps"]),
+        share(first),
+        f"{mean(runs, 'minutes'):.1f}, {mean(runs, 'compile_minutes'):.1f}",
+        command(runs),
+    )
+
+
+def error_table(rows: Sequence[Sequence[Record]]) -> Table:
+    """A row per recipe and budget: the mean error after 1, 5 and 10 inner steps, the median where tasks diverged."""
+    heads = "recipe|published|after 1|after 5|after 10|diverged|meta-steps|minutes|command"
+    return Table(heads.split("|"), [error_row(runs) for runs in rows])
+
+
+def error_row(runs: Sequence[Record]) -> tuple[str, ...]:
+    """The cells of the runs of one recipe."""
+    first = runs[0]
+    published = first["published"]["by_inner_step"].values() if first["published"] else ()
+    return (
+        first["recipe"],
+        ", ".join(f"{value:g}" for value in published),
+        *(Strong(error(runs, step)) for step in (1, 5, 10)),
+        f"{sum(run['diverged'] for run in runs)} of {sum(run['tasks'] for run in runs):,}",
+        share(first),
+        f"{mean(runs, 'minutes'):.1f}",
+        command(runs),
+    )
+
+
+def reached(runs: Sequence[Record], transductive: bool) -> tuple[float, float]:
+    """The mean of the runs in a mode and half the width of its interval: over seeds, of one run over its tasks."""
+    found = [reached_by(run, transductive) for run in runs]
+    return over_seeds([value for value, _ in found], [interval for _, interval in found])
+
+
+def reached_by(run: Record, transductive: bool) -> tuple[float, float]:
+    """What one run reached in a mode, and its interval over the tasks."""
+    if run["transductive"] == transductive:
+        return run["value"], run["interval"]
+    return run["otherwise"][run["metric"]], run["otherwise"]["interval"]
+
+
+def over_seeds(values: Sequence[float], intervals: Sequence[float]) -> tuple[float, float]:
+    """The mean and half the width of its 95 % interval: Student's over several runs, that of a single one as it is.
+
+    >>> over_seeds([0.97, 0.98, 0.99], [0.001] * 3)  # doctest: +ELLIPSIS
+    (0.98, 0.0248...)
+    >>> over_seeds([0.97], [0.001])
+    (0.97, 0.001)
+    """
+    if len(values) == 1:
+        return values[0], intervals[0]
+    quantile = STUDENT[min(len(values) - 1, len(STUDENT)) - 1]
+    return statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def error(runs: Sequence[Record], step: int) -> str:
+    """The mean error and its interval after an inner step; the median where a mean is not finite."""
+    values = [run["by_inner_step"][step] for run in runs]
+    if None in values:
+        return f"median {statistics.median(run['median_by_inner_step'][step] for run in runs):.3f}"
+    value, interval = over_seeds(values, [run["interval_by_inner_step"][step] for run in runs])
+    return f"{value:.3f} ± {interval:.3f}"
+
+
+def against(published: Mapping[str, Any] | None, value: float) -> str:
+    """Whether a value is within the published interval or better, or by how many points it is below.
+
+    >>> against({"value": 0.987, "interval": 0.004}, 0.984), against({"value": 0.987, "interval": 0.004}, 0.97)
+    ('reached', '1.3 below')
+    """
+    if published is None:
+        return ""
+    missing = published["value"] - (published["interval"] or 0) - value
+    return "reached" if missing <= 0 else f"{100 * missing:.1f} below"
+
+
+def mean(runs: Sequence[Record], key: str) -> float:
+    """The mean of a number over the runs."""
+    return statistics.fmean(run[key] for run in runs)
+
+
+def command(runs: Sequence[Record]) -> str:
+    """The command that makes all of the runs.
+
+    >>> command([{"command": "headstart reproduce a --budget 1 --seed 0"}, {}])
+    '`headstart reproduce a --budget 1 --seed 0 --seeds 2`'
+    """
+    seeds = f" --seeds {len(runs)}" if len(runs) > 1 else ""
+    return f"`{runs[0]['command']}{seeds}`"
 
 
 def percent(value: float, interval: float | None) -> str:
@@ -80,14 +154,6 @@ def percent(value: float, interval: float | None) -> str:
     ('98.70 ± 0.40', '96.00')
     """
     return f"{100 * value:.2f}" + ("" if interval is None else f" ± {100 * interval:.2f}")
-
-
-def error(record: Record, step: int) -> str:
-    """The mean error and its interval after an inner step; the median where the mean is not finite."""
-    value = record["by_inner_step"][step]
-    if value is None:
-        return f"median {record['median_by_inner_step'][step]:.3f}"
-    return f"{value:.3f} ± {record['interval_by_inner_step'][step]:.3f}"
 
 
 def mode(transductive: bool) -> str:
