@@ -10,6 +10,8 @@ import pytest
 
 import headstart as hs
 from headstart.cli import main as cli
+from headstart.cli.evaluate import Evaluate
+from headstart.cli.train import Train
 from headstart.experiments import recipes
 from headstart.experiments.experiment import Experiment
 from headstart.experiments.recipes import RECIPES, recipe_called
@@ -78,6 +80,21 @@ def test_a_recipe_is_trained_tested_and_recorded(small: str, capfd: pytest.Captu
     (row,) = [line for line in Path("page.md").read_text().splitlines() if line.startswith("| small |")]
     assert "`headstart reproduce small --budget 0.5 --seed 0 --seeds 2`" in row, "two seeds are one row"
     assert "small" not in Path("board.md").read_text(), "a sinusoid is no Omniglot task"
+
+
+def test_other_processes_are_told_the_same_commands(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are started by ``argv``, which must mean the command itself."""
+    told: list[tuple[object, list[str]]] = []
+    for command in (Train, Evaluate):
+        monkeypatch.setattr(command, "run_command", lambda self, argv: told.append((self, argv)) or 0)
+    cli.main(["reproduce", small])
+    out = Path("runs/reproduce/small-20-seed0")
+    out.mkdir(parents=True)
+    (out / "test.json").write_text("{}")
+    cli.main(["reproduce", small])
+    (train, train_argv), (evaluate, evaluate_argv) = told
+    assert isinstance(train, Train) and cli.parse(train_argv).replace().record() == train.replace().record()
+    assert evaluate == cli.parse(evaluate_argv)
 
 
 def test_the_board_has_the_fastest_run_that_reached_it_in_each_mode() -> None:

@@ -72,8 +72,9 @@ class Reproduce:
         places = {"out": out, "workers": self.workers, "data_root": self.data_root}
         settings = settings.replace(**{k: v for k, v in places.items() if v is not None and k in settings.record()})
         train, evaluate = Train(**dict(settings.groups())), Evaluate(out, inductive=True)
-        for mode, command, flags in ((True, train, ["train", *flags_of(settings)]), (False, evaluate, [])):
-            code = 0 if (out / MODES[mode]).exists() else command.run_command(flags)
+        train_argv, evaluate_argv = ["train", *flags_of(settings)], ["evaluate", str(out), "--inductive"]
+        for mode, command, argv in ((True, train, train_argv), (False, evaluate, evaluate_argv)):
+            code = 0 if (out / MODES[mode]).exists() else command.run_command(argv)
             if code or not (out / MODES[mode]).exists():
                 return code
         record = record_of(self.recipe, recipe_called(self.recipe), settings, out, f"headstart reproduce {words}")
