@@ -72,7 +72,7 @@ def directions(learner: hs.MAML, meta_params: Params, episodes: hs.Episodes) -> 
         "exact": exact,
         "first_order": first_order,
         "reptile": add(on_support, scale(first_order, rate)),
-        "reptile_adam": settled(hs.Reptile(model).double(), meta_params, episodes),
+        "reptile_adam": settled(hs.Reptile(model, carry=True).double(), meta_params, episodes),
     }
 
 

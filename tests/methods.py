@@ -121,9 +121,10 @@ LEARNERS: dict[str, Callable[[nn.Module], hs.Learner]] = {
         inner_steps=3,
         inner_batch=4,
         inner_rule=lambda rate: hs.AdamWithoutMomentum(rate, eps=1e-6),
+        carry=True,
     ),
     "Reptile-fresh": lambda model: hs.Reptile(
-        model, inner_lr=0.01, inner_steps=2, inner_rule=lambda rate: hs.AdamWithoutMomentum(rate, eps=1e-6), carry=False
+        model, inner_lr=0.01, inner_steps=2, inner_rule=lambda rate: hs.AdamWithoutMomentum(rate, eps=1e-6)
     ),
     "StructureSearch-weights": lambda model: search(model, meta_step=0),
     "StructureSearch": lambda model: search(model, meta_step=1),

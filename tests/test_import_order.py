@@ -40,7 +40,11 @@ def rooms_of_imports(module: ast.Module) -> set[str]:
     """The rooms that ``module`` imports from anywhere, inside of functions and by public names as well."""
     found = set()
     for node in ast.walk(module):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hs":
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("hs", "headstart")
+        ):
             found.add(f"headstart.{HOMES[node.attr]}")
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -86,6 +90,7 @@ def test_no_module_of_a_room_imports_one_that_imports_it() -> None:
         "from headstart import cli",
         "import headstart.cli.main",
         "import headstart as hs\nhs.register_method",
+        "import headstart\nheadstart.register_method",
         "def f():\n    from headstart.cli.main import main",
         "if TYPE_CHECKING:\n    from headstart.cli.main import main",
     ],

@@ -94,7 +94,8 @@ def test_bad_inner_batch_is_named() -> None:
 
 def test_adam_goes_on_from_task_to_task_as_one_optimizer_whose_weights_are_put_back() -> None:
     """One task a meta-step: the paper's code, which restores the weights and nothing else."""
-    learner = reptile(3, "MLP-none", inner_rule=lambda lr: hs.AdamWithoutMomentum(lr, eps=1e-15), inner_lr=0.01)
+    learner = reptile(3, "MLP-none", inner_rule=lambda lr: hs.AdamWithoutMomentum(lr, eps=1e-15), inner_lr=0.01,
+                      carry=True)  # fmt: skip
     model, start = learner.model, {name: p.detach().clone() for name, p in learner.model.named_parameters()}
     adam = torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.0, 0.999), eps=1e-15)
     meta_params = {name: value.detach().clone() for name, value in learner.meta_params.items()}
@@ -123,7 +124,7 @@ def test_the_mean_of_what_tasks_end_with_is_carried_and_trained_runs_go_on_with_
         for stop in stops:
             model = hs.MLP(1, 1, (4,))
             model.load_state_dict(fresh)
-            learner = hs.Reptile(model, inner_lr=0.01, inner_steps=2, inner_batch=3)
+            learner = hs.Reptile(model, inner_lr=0.01, inner_steps=2, inner_batch=3, carry=True)
             hs.train(
                 learner, tasks, meta_steps=stop, meta_batch=3, optimizer=lambda p: torch.optim.SGD(p, lr=0.5),
                 run=hs.RunFolder(tmp_path / folder, {}), validation=hs.Validation(tasks, every=100, count=2),
@@ -147,5 +148,10 @@ def test_in_evaluation_the_batches_are_those_of_the_test() -> None:
                               as_in_training.adapt(as_in_training.meta_params, support)) > 0  # fmt: skip
 
 
+def test_an_outer_loop_of_ones_own_meets_gradients_alone_unless_it_asks_for_what_is_carried() -> None:
+    assert hs.Reptile(hs.MLP()).carried_names == set()
+    assert hs.Reptile(hs.MLP(), carry=True).carried_names
+
+
 def test_a_rule_that_remembers_nothing_carries_nothing() -> None:
-    assert reptile(2).carried_names == set()
+    assert reptile(2, inner_rule=hs.SGD, carry=True).carried_names == set()

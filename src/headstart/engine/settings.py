@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from headstart.update_rules.base import UpdateRule
 
 OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
-PLAIN = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, type}
+PLAIN = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device}
 MANY = 1000
 """Entries of a container, above which it counts as the object that it is."""
 
@@ -20,8 +21,8 @@ MANY = 1000
 def settings_of(module: nn.Module) -> Hashable:
     """The type of a module and its attributes, those of its submodules left out; equal for equal ones.
 
-    Numbers, words and containers of them count by value, and so do update rules and dataclasses, by their type and
-    fields, hashable or not. Anything else counts as the object that it is; what a tensor holds does not count.
+    Numbers, words, arrays and containers of them count by value, and so do update rules and dataclasses, by their type
+    and fields, hashable or not. Anything else counts as the object that it is; what a tensor holds does not count.
 
     >>> layer = nn.Dropout(0.5)
     >>> before = settings_of(layer)
@@ -39,6 +40,12 @@ def _by_value(value: Any) -> Hashable:
         return kind, value
     if isinstance(value, Tensor | nn.Module):
         return kind, None
+    if isinstance(value, type):
+        return value
+    if isinstance(value, np.ndarray) and value.size <= MANY:
+        return kind, value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, set | frozenset) and len(value) <= MANY:
+        return kind, frozenset(map(_by_value, value))
     if isinstance(value, Mapping) and len(value) <= MANY:
         return kind, *((name, _by_value(entry)) for name, entry in value.items())
     if isinstance(value, tuple | list) and len(value) <= MANY:

@@ -31,7 +31,8 @@ class Reptile(Learner):
     of steps, is a meta-parameter too, under ``"carried."``: every task of a meta-step begins with it, the mean of what
     they end with takes its place, and unseen tasks begin with it as well. With moments that start anew the first inner
     update is exactly ``inner_lr`` on every weight, whatever the gradient. The paper's code carries them too, but from
-    each task of a meta-step to the next one.
+    each task of a meta-step to the next one. What is carried has no gradient: ``meta_gradient`` has its new value,
+    which ``train`` puts in the place of the old one; an outer loop of your own does so for ``carried_names``.
 
     Args:
         inner_batch: support examples per inner update.
@@ -60,7 +61,7 @@ class Reptile(Learner):
         inner_steps: int = 5,
         inner_batch: int | None = 10,
         test_inner_batch: int | None = None,
-        carry: bool = True,
+        carry: bool = False,
         inner_rule: Callable[[float], UpdateRule] = AdamWithoutMomentum,
         loss: Loss = loss_for_targets,
         metric: Metric | None = None,
