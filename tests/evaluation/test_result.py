@@ -37,6 +37,7 @@ def test_the_record_and_the_line_of_an_accuracy() -> None:
         "accuracy_by_inner_step": pytest.approx((0.3, 0.9)),
         "interval_by_inner_step": pytest.approx((0.196, interval)),
         "median_by_inner_step": pytest.approx((0.2, 0.9)),
+        "diverged_by_inner_step": (0, 0),
     }
     line = f"accuracy 90.00 % ± {100 * interval:.2f} (transductive, 1 inner step, 4 tasks, task hash 0123456789ab)"
     assert str(accuracy) == repr(accuracy) == line
@@ -57,6 +58,13 @@ def test_tasks_that_diverged_are_counted_and_the_median_leads() -> None:
     assert mse.record()["diverged"] == 2
 
 
+def test_a_finite_error_beyond_all_measure_has_diverged_too() -> None:
+    mse = result(MSE, [[1.0, 0.5], [3.0, 2999.0], [2.0, 3001.0], [1.0, 0.5]])
+    assert mse.diverged_by_inner_step == (0, 1)
+    assert str(mse).startswith("mse median 1500, 1 diverged")
+    assert result(ACCURACY, [[0.0, 1.0], [0.0, 0.5]]).diverged == 0
+
+
 def test_more_than_half_diverged_is_a_median_without_bound() -> None:
     assert result(MSE, [[1.0], [math.nan], [math.nan], [2.0]]).median == math.inf
     assert result(ACCURACY, [[0.5], [math.nan], [math.nan], [0.75]]).median == -math.inf
@@ -71,7 +79,8 @@ def test_those_tasks_are_counted_whose_inner_loop_is_unstable() -> None:
     design = torch.cat([inputs, torch.ones_like(inputs)], dim=2)
     curvature = 2 / 5 * torch.linalg.eigvalsh(design.mT @ design)[:, -1]
     overflows = (rate * curvature - 1).abs() ** 400 > 1e19  # whose square float32 cannot hold
-    assert found.diverged == overflows.sum() == (~found.scores[:, -1].isfinite()).sum()
+    assert overflows.sum() == (~found.scores[:, -1].isfinite()).sum()
+    assert found.diverged == ((rate * curvature - 1).abs() ** 800 > 1e3).sum() >= overflows.sum()
     assert 0 < found.diverged < 15 and not math.isfinite(found.value) and math.isfinite(found.median)
     assert f"mse median {found.median:.4g}, {found.diverged} diverged (" in str(found)
 

@@ -50,7 +50,7 @@ def paired_difference(
         seed: of the resamples.
 
     Raises:
-        BadInputError: the evaluations are of different tasks, or both are finite on fewer than two of them.
+        BadInputError: the evaluations are of different tasks, or there are fewer than two on which neither diverged.
 
     Source: Efron and Tibshirani (1993), "An introduction to the bootstrap", chapter 13.
 
@@ -65,8 +65,8 @@ def paired_difference(
             f"scores of different tasks cannot be paired (task hashes {left.task_hash[:12]} and "
             f"{right.task_hash[:12]}); evaluate both on the same ones."
         )
-    differences = left.scores[:, -1].double() - right.scores[:, -1].double()
-    differences = differences[differences.isfinite()]
+    both = ~(left.has_diverged[:, -1] | right.has_diverged[:, -1])
+    differences = left.scores[both, -1].double() - right.scores[both, -1].double()
     count = len(differences)
     if count < 2:
         raise BadInputError(f"a paired difference needs two tasks on which neither diverged, and there are {count}.")

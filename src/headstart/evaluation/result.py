@@ -11,14 +11,17 @@ from headstart.learners.scoring import Metric
 
 NORMAL_QUANTILE = 1.96
 """Half the width of a 95 % interval, in standard errors of the mean."""
+RAN_AWAY = 1000
+"""A task diverged if its error is that many times the largest of any task before the first inner update."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What a learner reached on fixed tasks, after 0, 1, ..., ``inner_steps`` inner updates.
 
-    A task whose adapted parameters ran away has a score that is not finite, and so has then the mean over all tasks.
-    ``diverged`` counts these tasks, and the median, in which they count as the worst, still says what the others did.
+    A task whose adapted parameters ran away has a score that is not finite, or an error a thousand times as large as
+    any before the first inner update. The mean over all tasks is then that of a few. ``diverged`` counts these tasks,
+    and the median, in which they count as the worst, still says what the others did.
 
     Attributes:
         metric: what was measured.
@@ -86,13 +89,22 @@ class Evaluation:
         return self.median_by_inner_step[-1]
 
     @property
-    def diverged(self) -> int:
-        """Number of tasks whose last score is not finite."""
-        return self.diverged_by(self.inner_steps)
+    def has_diverged(self) -> Tensor:
+        """Whether a task ran away, ``[task, inner step]``."""
+        if self.metric.higher_is_better:
+            return ~self.scores.isfinite()
+        before = self.scores[:, 0].nan_to_num(0, posinf=0, neginf=0).abs().max()
+        return ~self.scores.isfinite() | (self.scores > RAN_AWAY * before)
 
-    def diverged_by(self, step: int) -> int:
-        """Number of tasks whose score after ``step`` inner updates is not finite."""
-        return int((~self.scores[:, step].isfinite()).sum())
+    @property
+    def diverged_by_inner_step(self) -> tuple[int, ...]:
+        """Number of tasks that ran away."""
+        return tuple(self.has_diverged.sum(0).tolist())
+
+    @property
+    def diverged(self) -> int:
+        """Number of tasks that ran away by the last inner step."""
+        return self.diverged_by_inner_step[-1]
 
     def after(self, step: int) -> str:
         """The metric after ``step`` inner updates, for people."""
@@ -101,7 +113,7 @@ class Evaluation:
             for figures in (self.by_inner_step, self.interval_by_inner_step, self.median_by_inner_step)
         )
         unit = self.metric.unit
-        if diverged := self.diverged_by(step):
+        if diverged := self.diverged_by_inner_step[step]:
             return f"median {median}{unit}, {diverged:,} diverged"
         return f"{mean}{unit} ± {interval}" + ("" if self.metric.is_fraction else f", median {median}")
 
@@ -120,6 +132,7 @@ class Evaluation:
             f"{self.metric.name}_by_inner_step": self.by_inner_step,
             "interval_by_inner_step": self.interval_by_inner_step,
             "median_by_inner_step": self.median_by_inner_step,
+            "diverged_by_inner_step": self.diverged_by_inner_step,
         }
 
     def __repr__(self) -> str:

@@ -47,7 +47,7 @@ def record_of(name: str, recipe: Recipe, settings: Settings, run: Path, command:
         "by_inner_step": reached[f"{metric}_by_inner_step"],
         "interval_by_inner_step": reached["interval_by_inner_step"],
         "median_by_inner_step": reached["median_by_inner_step"],
-        "diverged": reached["diverged"],
+        "diverged_by_inner_step": reached["diverged_by_inner_step"],
         "transductive": recipe.transductive,
         "otherwise": {key: otherwise[key] for key in (metric, "interval", f"{metric}_by_inner_step")},
         "inner_steps": reached["inner_steps"],

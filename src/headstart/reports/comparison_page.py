@@ -54,7 +54,7 @@ def shown(metric: Metric, values: Sequence[float]) -> list[float]:
 
 def brief(found: Evaluation, step: int) -> str:
     """The mean after ``step`` inner updates with its interval; the median, where a task diverged."""
-    if found.diverged_by(step):
+    if found.diverged_by_inner_step[step]:
         return found.after(step)
     value, half = found.by_inner_step[step], found.interval_by_inner_step[step]
     return f"{found.metric.digits(value)} ± {found.metric.digits(half)}"

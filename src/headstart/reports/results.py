@@ -65,7 +65,7 @@ def accuracy_row(runs: Sequence[Record]) -> tuple[str, ...]:
 
 def error_table(rows: Sequence[Sequence[Record]]) -> Table:
     """A row per recipe and budget: the mean error after 1, 5 and 10 inner steps, the median where tasks diverged."""
-    heads = "recipe|published|after 1|after 5|after 10|diverged|meta-steps|minutes|command"
+    heads = "recipe|published|after 1|after 5|after 10|meta-steps|minutes|command"
     return Table(heads.split("|"), [error_row(runs) for runs in rows])
 
 
@@ -77,7 +77,6 @@ def error_row(runs: Sequence[Record]) -> tuple[str, ...]:
         first["recipe"],
         ", ".join(f"{value:g}" for value in published),
         *(Strong(error(runs, step)) for step in (1, 5, 10)),
-        f"{sum(run['diverged'] for run in runs)} of {sum(run['tasks'] for run in runs):,}",
         share(first),
         f"{mean(runs, 'minutes'):.1f}",
         command(runs),
@@ -112,11 +111,12 @@ def over_seeds(values: Sequence[float], intervals: Sequence[float]) -> tuple[flo
 
 
 def error(runs: Sequence[Record], step: int) -> str:
-    """The mean error and its interval after an inner step; the median where a mean is not finite."""
-    values = [run["by_inner_step"][step] for run in runs]
-    if None in values:
-        return f"median {statistics.median(run['median_by_inner_step'][step] for run in runs):.3f}"
-    value, interval = over_seeds(values, [run["interval_by_inner_step"][step] for run in runs])
+    """The mean error and its interval after an inner step; where tasks diverged, how many, and the median."""
+    if diverged := sum(run["diverged_by_inner_step"][step] for run in runs):
+        median = statistics.median(run["median_by_inner_step"][step] for run in runs)
+        return f"median {median:.3f}, {diverged:,} of {sum(run['tasks'] for run in runs):,} diverged"
+    values, intervals = ([run[key][step] for run in runs] for key in ("by_inner_step", "interval_by_inner_step"))
+    value, interval = over_seeds(values, intervals)
     return f"{value:.3f} ± {interval:.3f}"
 
 
