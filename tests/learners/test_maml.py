@@ -178,7 +178,18 @@ def test_exact_and_first_order_differ() -> None:
     assert largest_difference(exact, first) > 1e-3
 
 
-@pytest.mark.parametrize("settings", [{"order": 3}, {"order": 0}, {"inner_steps": -1}, {"inner_lr": 0.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"order": 3}, {"order": 0}, {"inner_steps": -1}, {"inner_steps": 1.5}, {"inner_lr": 0.0},
+        {"inner_lr": float("inf")}, {"inner_lr": float("nan")},
+    ],
+)  # fmt: skip
 def test_bad_arguments_are_named(settings: dict[str, float]) -> None:
     with pytest.raises(hs.BadInputError, match=f"{next(iter(settings))}="):
         hs.MAML(nn.Linear(2, 2), **settings)  # type: ignore[arg-type]
+
+
+def test_a_rule_that_has_a_rate_already_is_refused() -> None:
+    with pytest.raises(hs.BadInputError, match=r"inner_rule is a SGD; give what makes one of an inner_lr, .* hs\.SGD"):
+        hs.MAML(nn.Linear(2, 2), inner_rule=hs.SGD(0.1))  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -85,10 +86,13 @@ class Learner(nn.Module):
         metric: Metric | None = None,
     ) -> None:
         super().__init__()
-        if inner_steps < 0:
-            raise BadInputError(f"inner_steps={inner_steps} must not be negative.")
-        if not inner_lr > 0:
-            raise BadInputError(f"inner_lr={inner_lr} must be positive.")
+        if not isinstance(inner_steps, int) or inner_steps < 0:
+            raise BadInputError(f"inner_steps={inner_steps} must be a whole number that is not negative.")
+        if not 0 < inner_lr < math.inf:
+            raise BadInputError(f"inner_lr={inner_lr} must be positive and finite.")
+        if isinstance(inner_rule, UpdateRule):
+            kind = type(inner_rule).__name__
+            raise BadInputError(f"inner_rule is a {kind}; give what makes one of an inner_lr, such as hs.{kind}.")
         if inner_batch is not None and inner_batch < 1:
             raise BadInputError(f"inner_batch={inner_batch} must be positive, or None for the whole support set.")
         self.model, replaced = with_exact_normalization(model)
