@@ -168,7 +168,7 @@ def test_no_network_names_the_address_and_the_way_out(server: Server, path: Path
     server.server_close()
     with pytest.raises(RunStoppedError) as stopped:
         download(url, path, backoff=0)
-    assert all(words in str(stopped.value) for words in (url, "refused", "--data-root", "--data glyphs"))
+    assert all(words in str(stopped.value) for words in (url, "refused", "--data-root", "--problem glyphs"))
     assert not path.exists()
 
 

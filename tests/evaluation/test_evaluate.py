@@ -145,7 +145,7 @@ def test_the_steps_before_the_last_do_not_depend_on_how_many_follow(name: str) -
     np.testing.assert_allclose(short.by_inner_step, long.by_inner_step[:2], rtol=1e-6)
 
 
-def test_no_inner_step_is_a_evaluation_of_the_meta_parameters_themselves() -> None:
+def test_no_inner_step_is_an_evaluation_of_the_meta_parameters_themselves() -> None:
     result = evaluate(maml(), image_tasks(), count=5, inner_steps=0)
     np.testing.assert_allclose(result.by_inner_step, by_hand(maml(), image_tasks(), 5, steps=0).mean(0), rtol=1e-6)
 

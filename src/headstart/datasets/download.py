@@ -122,5 +122,5 @@ def _reason(error: Exception) -> str:
 def _give_up(url: str, error: Exception) -> str:
     return (
         f"{url} could not be downloaded ({_reason(error)}): download it by hand and name its folder "
-        "with --data-root, or use --data glyphs, which need no download."
+        "with --data-root, or use --problem glyphs, which need no download."
     )
