@@ -25,9 +25,9 @@ from headstart.runs.folder import PLACES
 ROOT = Path(__file__).parents[2]
 RECORDS = [json.loads(path.read_text()) for path in sorted((ROOT / "results").glob("*.json"))]
 KEYS = {
-    "recipe", "problem", "method", "ways", "shots", "metric", "value", "interval", "by_inner_step", "transductive",
-    "inner_steps", "tasks", "task_hash", "seed", "meta_steps", "published_meta_steps", "published", "minutes",
-    "compile_minutes", "machine", "date", "commit", "command",
+    "recipe", "study", "note", "problem", "method", "ways", "shots", "metric", "value", "interval", "by_inner_step",
+    "transductive", "inner_steps", "tasks", "task_hash", "seed", "meta_steps", "published_meta_steps", "published",
+    "minutes", "compile_minutes", "machine", "date", "commit", "command",
 }  # fmt: skip
 
 
@@ -95,6 +95,14 @@ def test_other_processes_are_told_the_same_commands(small: str, monkeypatch: pyt
     (train, train_argv), (evaluate, evaluate_argv) = told
     assert isinstance(train, Train) and cli.parse(train_argv).replace().record() == train.replace().record()
     assert evaluate == cli.parse(evaluate_argv)
+
+
+def test_recipes_of_one_study_are_a_table_of_their_own_and_notes_stand_below() -> None:
+    (record, *_) = RECORDS
+    page = results_page([record, {**record, "study": "Why?", "note": "Because."}])
+    assert page.count("\n| --- ") == 2
+    assert page.index("\n## Sinusoid" if record["problem"] == "sinusoid" else "\n## Omniglot") < page.index("## Why?")
+    assert page.endswith(f"\n{record['recipe']}: Because.\n")
 
 
 def test_the_board_has_the_fastest_run_that_reached_it_in_each_mode() -> None:

@@ -54,6 +54,7 @@ class Recipe:
         transductive: whether its query examples are predicted together.
         source: of the published value.
         note: how this recipe departs from the paper, where it does.
+        study: the question that several recipes answer together, where this is one of them.
     """
 
     problem: str
@@ -63,6 +64,7 @@ class Recipe:
     source: str
     transductive: bool = True
     note: str = ""
+    study: str = ""
 
     def at(self, budget: float = 1.0, seed: int = 0) -> Settings:
         """The settings of a run with a share ``budget`` of the published meta-steps.

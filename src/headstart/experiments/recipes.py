@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from headstart.errors import BadInputError
+from headstart.experiments.arms import ARMS
 from headstart.experiments.own_recipes import OWN
 from headstart.experiments.published import PUBLISHED
 from headstart.experiments.recipe import Recipe
 
-RECIPES: dict[str, Recipe] = {**PUBLISHED, **OWN}
+RECIPES: dict[str, Recipe] = {**PUBLISHED, **OWN, **ARMS}
 
 
 def recipe_called(name: str) -> Recipe:

@@ -37,6 +37,8 @@ def record_of(name: str, recipe: Recipe, settings: Settings, run: Path, command:
     published = recipe.published
     return {
         "recipe": name,
+        "study": recipe.study,
+        "note": recipe.note,
         "problem": recipe.problem,
         "method": recipe.method,
         "ways": getattr(settings.task, "ways", None),

@@ -24,19 +24,20 @@ STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def results_page(records: Iterable[Record], notes: str = "") -> str:
-    """The page, in Markdown: a table for each problem and metric, and then the notes on what falls short."""
+    """The page, in Markdown: a table for each problem and study, and then the notes on what falls short."""
     parts = [HEAD]
-    for (problem, metric), group in groupby(sorted(records, key=order), lambda row: (row["problem"], row["metric"])):
+    for (study, problem, metric), group in groupby(sorted(records, key=order), lambda row: order(row)[:3]):
         runs = [list(seeds) for _, seeds in groupby(group, lambda row: order(row)[:-1])]
         table = accuracy_table(runs) if metric == "accuracy" else error_table(runs)
-        parts.append(f"\n## {problem.capitalize()}\n\n{table.markdown()}\n")
+        remarks = "".join(f"\n{seeds[0]['recipe']}: {seeds[0]['note']}\n" for seeds in runs if seeds[0]["note"])
+        parts.append(f"\n## {study or problem.capitalize()}\n\n{table.markdown()}\n{remarks}")
     return "".join(parts) + (f"\n{notes}" if notes else "")
 
 
 def order(record: Record) -> tuple[Any, ...]:
-    """Problem, metric, method, task, recipe and budget; the seed last."""
+    """Study, problem, metric, method, task, recipe and budget; the seed last."""
     task = (record["ways"] or 0, record["shots"])
-    name = (record["problem"], record["metric"], record["method"], task, record["recipe"])
+    name = (record["study"], record["problem"], record["metric"], record["method"], task, record["recipe"])
     return *name, -record["meta_steps"], record["seed"]
 
 
