@@ -156,7 +156,7 @@ def chosen(choice: str, name: str) -> type:
 def _with_choice(
     choice: str, name: str, names: tuple[str, ...], settings: type, words: str, aliases: tuple[str, ...]
 ) -> type:
-    described = Annotated[Literal[names], tyro.conf.arg(help=words, aliases=aliases)]  # type: ignore[valid-type]
+    described = Annotated[Literal[names], tyro.conf.arg(help=words, **flags_in_order(choice, aliases))]  # type: ignore[valid-type]
     first = dataclasses.make_dataclass("Choice", [(choice, described, name)], frozen=True)
     return dataclasses.make_dataclass(settings.__name__, [], bases=(settings, first), frozen=True)
 
@@ -164,7 +164,21 @@ def _with_choice(
 def choices_of(choice: str) -> Any:
     """What tells the command line which names a flag can have: those of a table as it is when flags are read."""
     table, _, aliases = CHOICES[choice]
-    return tyro.conf.arg(constructor_factory=lambda: Literal[tuple(table)] | None, aliases=aliases)  # type: ignore[arg-type, return-value]
+    return tyro.conf.arg(
+        constructor_factory=lambda: Literal[tuple(table)],  # type: ignore[arg-type, return-value]
+        help_behavior_hint="(default: None)",
+        **flags_in_order(choice, aliases),
+    )
+
+
+def flags_in_order(choice: str, aliases: tuple[str, ...]) -> dict[str, Any]:
+    """The flags of a choice as arguments of ``tyro.conf.arg``, which shows the name last.
+
+    >>> flags_in_order("problem", ("--data",))
+    {'name': 'data', 'aliases': ('--problem',)}
+    """
+    *first, last = f"--{choice}", *aliases
+    return {"name": last.removeprefix("--"), "aliases": tuple(first)}
 
 
 def kinds(problem: str, model: str, method: str) -> dict[str, type]:
@@ -194,7 +208,7 @@ def default_settings(problem: str = "glyphs", method: str = "maml", model: str |
     """The settings of a problem and a method: their recipes, shortened to minutes on two cores.
 
     Raises:
-        BadInputError: a name is unknown.
+        BadInputError: a name is unknown, or one of a recipe belongs to no setting of any problem, model or method.
 
     >>> default_settings("omniglot", "reptile").method.inner_rule
     'adam'
@@ -204,8 +218,12 @@ def default_settings(problem: str = "glyphs", method: str = "maml", model: str |
     recipe = {**METHODS[method].recipe, **of_problem.recipe, **of_problem.recipes.get(method, {})}
     model = model or recipe.get("model", "conv4")
     groups = {name: kind() for name, kind in kinds(problem, model, method).items()}
-    fields = {field.name for group in groups.values() for field in dataclasses.fields(group)}
-    return Settings(**groups).replace(**{key: value for key, value in recipe.items() if key in fields - {"model"}})
+    settings = Settings(**groups)
+    own = settings.record().keys()
+    for name in recipe:
+        if name not in own and not misplaced(name, settings.names()):
+            raise BadInputError(f"a recipe of --problem {problem} or --method {method} has {name!r}: no such setting.")
+    return settings.replace(**{name: recipe[name] for name in recipe.keys() & own - {"model"}})
 
 
 def check(settings: Settings) -> None:
@@ -216,6 +234,10 @@ def check(settings: Settings) -> None:
     """
     for _, group in settings.groups():
         check_values(group)
+    if settings.engine.chunk_size and settings.engine.execution != "chunks":
+        raise BadInputError(
+            f"--chunk-size goes with --execution chunks, not {settings.engine.execution}; leave one of the two away."
+        )
     problem, names = settings.chosen_problem, settings.names()
     for choice, row in (("model", MODELS[names["model"]]), ("method", settings.chosen_method)):
         if row.needs and row.needs not in problem.has:
@@ -227,7 +249,8 @@ def check(settings: Settings) -> None:
 
 
 def misplaced(name: str, names: Mapping[str, str]) -> str:
-    """One sentence on a setting that belongs to something else than what was chosen; empty if it belongs to nothing.
+    """One sentence on a setting that belongs to something else than what was chosen, which ``names`` says; empty if it
+    belongs to nothing.
 
     >>> misplaced("damping", default_settings().names())
     '--damping goes with --method implicit_maml, not maml.'
@@ -238,6 +261,8 @@ def misplaced(name: str, names: Mapping[str, str]) -> str:
     }
     for kind, settings in tables.items():
         choice = kind.split()[0]
+        if choice not in names:
+            continue
         owners = [other for other, own in settings.items() if name in {field.name for field in dataclasses.fields(own)}]
         if owners:
             return f"{flag(name)} goes with --{choice} {' or '.join(owners)}, not {names[choice]}."
