@@ -140,6 +140,19 @@ def test_help_shows_the_flags_in_groups_and_the_values_of_closed_sets(capfd: pyt
         assert "{" + ",".join(choices) + "}" in text.replace(", ", ",")
 
 
+def test_help_says_what_is_true_of_an_evaluation_and_a_comparison(capfd: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for command in ("evaluate", "compare"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        texts.append(" ".join(capfd.readouterr().out.replace("│", " ").split()))
+    evaluate, compare = texts
+    names = "{" + ",".join(PROBLEMS) + "}"
+    assert f"--problem {names}, --data {names} Problem" in evaluate.replace(", ", ",").replace(",--", ", --")
+    assert "the run's own if None. (default: None)" in evaluate and "as --workers said in training" in evaluate
+    assert "RUN RUN [RUN ...] Run folders. (two or more)" in compare
+
+
 @pytest.mark.parametrize("arguments", [["train", "--help"], ["--help"], ["methods"]])
 def test_a_reader_that_is_gone_is_no_error(arguments: list[str]) -> None:
     command = f"{sys.executable} -m headstart {' '.join(arguments)} | true; exit ${{PIPESTATUS[0]}}"
@@ -232,8 +245,13 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
         ("--test-tasks 0", "--test-tasks 0 is out of its range; choose 2 or more"),
         ("--seed 99999999999999999999", "--seed 9+ is out of its range"),
         ("--image-size 8 --downsample max_pool", "image_size=8 is too small for four max-poolings; use 16 or more"),
-        ("--split lake", "split file lake cannot be read"),
-        ("--split nowhere.json", "split file nowhere.json cannot be read"),
+        ("--split lake", "--split lake is no file that is here; choose random or a JSON file"),
+        ("--split nowhere.json", "--split nowhere.json is no file that is here"),
+        ("--train-ways 3", "--ways 5 does not fit the head of 3 outputs that --method maml trains"),
+        ("--chunk-size 3", "--chunk-size goes with --execution chunks, not auto; leave one of the two away"),
+        ("--execution loop --compile yes", "execution='loop' runs without vmap and uncompiled"),
+        ("--method structure_search --structure conv3", "the model has no structure to learn"),
+        ("--no-carry", "--carry goes with --method reptile, not maml"),
         ("--inner-batch 3", "--inner-batch goes with --method reptile"),
         ("--method classifier --rotations tasks", "a classifier has no tasks in training"),
         ("--device abacus", "--device abacus is not to be had here; use --device cpu"),
@@ -243,7 +261,7 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
 def test_settings_that_cannot_be_worked_with_leave_nothing_behind(
     arguments: str, sentence: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    line = refused(capfd, "train", *SMALL, *arguments.split(), "--out", "run")
+    line = refused(capfd, "train", *SMALL, "--workers", "1", *arguments.split(), "--out", "run")
     assert re.search(sentence, line), line
     assert content(tmp_path) == {} and not Path("run").exists()
 
@@ -442,6 +460,34 @@ def test_a_method_that_makes_its_head_for_the_task_is_evaluated_with_other_ways(
     assert "kept in run/test-7ways.json" in capfd.readouterr().out
 
 
+def test_evaluating_on_the_problem_of_the_run_by_name_keeps_its_settings() -> None:
+    assert cli.main(["train", *SMALL, "--test-rotations", "tasks", "--out", "run"]) == 0
+    test = json.loads(Path("run/test.json").read_text())
+    assert cli.main(["evaluate", "run", "--problem", "glyphs"]) == 0
+    assert {**json.loads(Path("run/test.json").read_text()), "seconds": 0} == {**test, "seconds": 0}
+
+
+def test_a_learner_of_all_classes_is_evaluated_with_a_split_of_fewer(glyph_run: Path) -> None:
+    assert cli.main(["train", "--method", "classifier", *SMALL, "--out", "run"]) == 0
+    split = PROBLEMS["glyphs"].split(default_settings().replace(glyph_classes=30).problem)  # type: ignore[attr-defined]
+    parts = {"train": split.train[:9], "validation": split.validation, "test": split.test[:9]}
+    Path("other.json").write_text(json.dumps(parts))
+    assert cli.main(["evaluate", "run", "--split", "other.json"]) == 0
+    assert Path("run/test-other.json").exists()
+
+
+@pytest.mark.parametrize(("arguments", "checks"), [("evaluate RUN --ways 5", 2), ("resume RUN", 1)])
+def test_settings_are_read_from_the_run_and_checked_once(
+    arguments: str, checks: int, glyph_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation has two of them: those that were trained with, and its own."""
+    checked: list[object] = []
+    for module in ("experiment", "records"):
+        monkeypatch.setattr(f"headstart.experiments.{module}.check", checked.append, raising=False)
+    assert cli.main(arguments.replace("RUN", str(glyph_run)).split()) == 0
+    assert len(checked) == checks
+
+
 def test_another_test_seed_draws_other_tasks(glyph_run: Path) -> None:
     assert cli.main(["evaluate", str(glyph_run), "--test-seed", "4"]) == 0
     other = glyph_run / "test-seed4.json"
@@ -476,10 +522,11 @@ def test_a_run_on_glyphs_is_evaluated_on_omniglot(
     [
         ("--test-tasks 1", "--test-tasks 1 is out of its range; choose 2 or more"),
         ("--test-inner-steps -1", "--test-inner-steps -1 is out of its range"),
-        ("--ways 7", "5 outputs does not fit tasks with 7 classes"),
+        ("--ways 7", "--ways 7 does not fit the head of 5 outputs"),
+        ("--ways 3", "--ways 3 does not fit the head of 5 outputs"),
         ("--shots 19", "20 examples per class cannot give 19 shots . 2 queries"),
         ("--shots 0", "--shots 0 is out of its range"),
-        ("--split lake", "split file lake cannot be read"),
+        ("--split lake", "--split lake is no file that is here"),
         ("--data sinusoid", "trained on glyphs cannot be evaluated on sinusoid"),
     ],
 )
@@ -599,6 +646,9 @@ def test_data_prepare_and_sheet(capfd: pytest.CaptureFixture[str]) -> None:
         ("sheet --data glyphs --glyph-classes 3 --classes 0", "classes cannot fill 0 rows; ask for"),
         ("sheet --data glyphs --classes 3 --image-size 0", "--image-size 0 is out of its range"),
         ("prepare --data omniglot --data-root nowhere", "'nowhere', which is no folder"),
+        ("sheet --problem glyphs --data-root x", "--data-root goes with --problem omniglot, not glyphs"),
+        ("sheet --damping 3", "Unrecognized .* --damping"),
+        ("sheet --ways 3", "Unrecognized .* --ways"),
     ],
 )
 def test_data_that_cannot_be_had(arguments: str, sentence: str, capfd: pytest.CaptureFixture[str]) -> None:

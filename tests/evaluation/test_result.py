@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from headstart.cli.evaluate import LABELS
+from headstart.errors import BadInputError
 from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.evaluation.result import Evaluation
@@ -19,6 +21,13 @@ from headstart.tasks.sinusoid import SinusoidTasks
 
 def result(metric: Metric, scores: list[list[float]], transductive: bool = True) -> Evaluation:
     return Evaluation(metric, torch.tensor(scores, dtype=torch.float64), "0123456789abcdef", transductive, 1.23456)
+
+
+def test_a_metric_is_not_called_as_another_entry_of_a_result_or_a_log_is() -> None:
+    entries = {*result(ACCURACY, [[0.2], [0.4]]).record(), *LABELS, "meta_step"}
+    for name in entries - {"accuracy", "accuracy_by_inner_step"}:
+        with pytest.raises(BadInputError, match=f"a metric cannot be called '{name}'"):
+            Metric(name, higher_is_better=True, of=F.mse_loss)
 
 
 def test_the_record_and_the_line_of_an_accuracy() -> None:

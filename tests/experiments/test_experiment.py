@@ -82,6 +82,10 @@ def test_the_data_are_loaded_and_the_learner_is_built_once(monkeypatch: pytest.M
     assert experiment.task_sets is experiment.task_sets and loads == [1]
 
 
+def test_any_positive_memory_is_some() -> None:
+    assert Experiment(TRAINED.replace(width=4, memory=1e-12)).engine.choices.memory == 1
+
+
 def test_evaluating_with_another_split_loads_the_data_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from headstart.cli import main as cli
 

@@ -129,6 +129,12 @@ def test_an_unknown_recipe_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert "there is no recipe 'maml-imagenet'; `headstart recipes` lists them" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--seeds 0", "--seed -1", "--workers 0", "--budget 0"])
+def test_what_is_reproduced_has_bounds(flag: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reproduce", "maml-sinusoid-5shot", *flag.split()]) == 2
+    assert f"{flag}" in (err := capfd.readouterr().err) and "is out of its range; choose" in err
+
+
 def test_the_recipes_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["recipes"]) == 0
     rows = capfd.readouterr().out.splitlines()[1:]

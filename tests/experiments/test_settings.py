@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,25 @@ def test_the_record_of_the_last_version_becomes_the_same_settings(old: dict[str,
     assert settings_from_record({**OLD, **old}) == expected
 
 
+def test_a_record_of_the_last_version_whose_method_is_gone_is_refused_by_name() -> None:
+    with pytest.raises(BadInputError, match=r"--method 'boosting' is unknown; choose one of maml"):
+        settings_from_record({**OLD, "method": "boosting"})
+
+
+@pytest.mark.parametrize("table", ["problem", "method"])
+def test_a_recipe_has_no_setting_that_there_is_nowhere(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_recipe(recipe: dict[str, Any]) -> Settings:
+        if table == "problem":
+            monkeypatch.setattr(type(PROBLEMS["glyphs"]), "recipe", recipe)
+        else:
+            monkeypatch.setitem(METHODS, "maml", dataclasses.replace(METHODS["maml"], recipe=recipe))
+        return default_settings()
+
+    assert with_recipe({"damping": 1.0, "inner_steps": 2}).method.inner_steps == 2  # damping is of another method
+    with pytest.raises(BadInputError, match="recipe of --problem glyphs or --method maml has 'inner_step'"):
+        with_recipe({"inner_step": 2})
+
+
 def test_what_there_is_no_more_is_said() -> None:
     with pytest.raises(BadInputError, match="--precision bfloat16, which there is no more; train it anew"):
         settings_from_record({**OLD, "precision": "bfloat16"})
@@ -119,7 +139,7 @@ WRONG_TYPES: list[tuple[str, object]] = [
 def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: Any) -> None:
     record = {**default_settings("omniglot", "reptile").record(), name: value}
     with pytest.raises(BadInputError, match=f"--{name.replace('_', '-')} .* is none of its values; choose "):
-        settings_from_record(record)
+        check(settings_from_record(record))
 
 
 @pytest.mark.parametrize("choice", ["problem", "model", "method"])

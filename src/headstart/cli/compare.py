@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -17,7 +18,10 @@ from headstart.problems.settings import Natural, Several, check_values
 class Compare:
     """Compare trained runs of one problem: what they reach, how clear the differences are, how they adapt and learn."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RUN RUN [RUN ...]", help_behavior_hint="(two or more)"),
+    ]
     """Run folders."""
     out: Path = Path("compare.html")
     """The page, with its pictures inside."""

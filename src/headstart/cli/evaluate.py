@@ -44,7 +44,7 @@ class Evaluate:
     device: str | None = None
     """Where: cpu, cuda or auto, if not where it was."""
     workers: int | None = None
-    """Processes that share the tasks; as in training if None."""
+    """Processes that share the tasks; if None as many as --workers said in training, or one."""
     split: str | None = None
     """Split that the test classes come from: random, lake or a JSON file; the run's own if None."""
     ways: int | None = None
@@ -69,39 +69,39 @@ class Evaluate:
         from headstart.experiments.experiment import Experiment
 
         return in_processes(
-            resolve=lambda: Experiment(self.settings()),
+            resolve=lambda: Experiment(*self.settings()),
             work=self.evaluate,
             workers=lambda experiment: experiment.settings.engine.workers or 1,
             tasks=lambda experiment: experiment.settings.run.test_tasks,
             start=lambda _, workers: start_evaluation(argv, workers),
         )
 
-    def settings(self) -> Settings:
-        """What the run was trained with, but for what this evaluation changes.
+    def settings(self) -> tuple[Settings, Settings]:
+        """What is evaluated: what the run was trained with, but for what this evaluation changes. And what it was
+        trained with.
 
         Raises:
-            BadInputError: it is no run, or cannot be evaluated like this.
+            BadInputError: it is no run, or was trained on tasks of another kind.
         """
         from headstart.experiments.run import settings_of_run
 
         trained = settings_of_run(self.run)
-        settings = on_problem(trained, self.problem) if self.problem else trained
+        own = self.problem in (None, trained.names()["problem"])
+        settings = trained if own else on_problem(trained, str(self.problem))
         given = {name: getattr(self, name) for name in (*LABELS, *PLACES) if name != "problem"}
         changed = {name: value for name, value in given.items() if value is not None}
-        evaluated = settings.replace(**trained.task.sizes_in_training, **changed)
-        if evaluated.names() == trained.names():
-            evaluated.chosen_problem.check_unseen(trained.problem, evaluated.problem)
-        return evaluated
+        places = {name: changed[name] for name in changed.keys() & trained.record().keys() & {*PLACES}}
+        return settings.replace(**trained.task.sizes_in_training, **changed), trained.replace(**places)
 
     def evaluate(self, experiment: Experiment) -> int:
         """Evaluates the run, and keeps the result beside it, named by what was changed."""
-        from headstart.experiments.run import read_run, settings_of_run, trained_learner
+        from headstart.experiments.run import read_run, trained_learner
         from headstart.runs.results import write_result
 
         run = read_run(self.run)
         learner = trained_learner(experiment, run)
         result = experiment.test(learner, seed=self.test_seed, transductive=not self.inductive)
-        trained, evaluated = settings_of_run(self.run).record(), experiment.settings.record()
+        trained, evaluated = experiment.as_trained.record(), experiment.settings.record()
         changed = {name: value for name, value in evaluated.items() if value != trained.get(name) and name in LABELS}
         labels = [LABELS[name].format(Path(str(changed[name])).stem) for name in LABELS if name in changed]
         labels += ["inductive"] * self.inductive + [f"seed{self.test_seed}"] * (self.test_seed != 0)

@@ -24,6 +24,7 @@ from headstart.cli.reproduce import Recipes, Reproduce, Results
 from headstart.cli.train import Resume, Train
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.experiments.settings import CHOICES, chosen, default_settings, misplaced
+from headstart.problems.settings import as_record
 from headstart.system.process import keep_compiled_programs, keep_freed_memory, launched, speaks
 
 SPIN_COUNT = "10000"
@@ -106,9 +107,11 @@ def commands(argv: list[str]) -> Any:
     names = {choice: last_of(values_of(argv, f"--{choice}", *CHOICES[choice][2])) for choice in CHOICES}
     known = {choice: name for choice, name in names.items() if name and name in CHOICES[choice][0]}
     settings = default_settings(known.get("problem", "glyphs"), known.get("method", "maml"), known.get("model"))
+    images = chosen("problem", known.get("problem", "omniglot"))()
     if argv[0] == "train":
         refuse_misplaced(argv, settings.record(), settings.names())
-    images = chosen("problem", known.get("problem", "omniglot"))()
+    if argv[0] == "data":
+        refuse_misplaced(argv, {**as_record(settings.task), **as_record(images)}, {"problem": images.problem})
     data = Union[  # noqa: UP007  (tyro reads the annotations at run time)
         Annotated[Prepare, tyro.conf.subcommand("prepare", default=Prepare(images))],
         Annotated[Sheet, tyro.conf.subcommand("sheet", default=Sheet(images))],
@@ -133,7 +136,7 @@ def refuse_misplaced(argv: list[str], record: dict[str, Any], names: dict[str, s
         BadInputError: there is one.
     """
     given = [word.split("=")[0].removeprefix("--").replace("-", "_") for word in argv if word.startswith("--")]
-    for name in given:
+    for name in (word.removeprefix("no_") for word in given):
         if name not in record and (sentence := misplaced(name, names)):
             raise BadInputError(sentence)
 

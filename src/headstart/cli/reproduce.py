@@ -12,6 +12,7 @@ from headstart.cli.output import print_table, tell
 from headstart.cli.train import Train
 from headstart.experiments.recipes import RECIPES, recipe_called
 from headstart.experiments.settings import Settings, flags_of
+from headstart.problems.settings import Count, Natural, Rate, check_values
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ class Reproduce:
 
     recipe: tyro.conf.Positional[str]
     """Name of the recipe; `headstart recipes` lists them."""
-    budget: float = 1.0
+    budget: Rate = 1.0
     """Share of the published meta-steps."""
-    seeds: int = 1
+    seeds: Count = 1
     """Runs, with seeds from --seed on."""
-    seed: int = 0
+    seed: Natural = 0
     """First seed."""
     data_root: Path | None = None
     """Folder of the Omniglot zips or of their content."""
-    workers: int | None = None
+    workers: Count | None = None
     """Processes that share the tasks of a meta-step; chosen by itself if None."""
     runs: Path = Path("runs/reproduce")
     """Where the run folders are; what was begun there is gone on with."""
@@ -52,6 +53,7 @@ class Reproduce:
 
     def run_command(self, argv: list[str]) -> int:
         """Trains what is not trained yet, tests in both modes and writes the records."""
+        check_values(self)
         recipe = recipe_called(self.recipe)
         for seed in range(self.seed, self.seed + self.seeds):
             words = f"{self.recipe} --budget {self.budget:g} --seed {seed}"

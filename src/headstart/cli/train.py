@@ -12,6 +12,7 @@ import tyro
 from headstart.cli.imports import Imports
 from headstart.cli.output import report, tell
 from headstart.cli.workers import in_processes
+from headstart.experiments.models import MODELS
 from headstart.experiments.settings import Settings
 from headstart.system.process import speaks
 
@@ -41,7 +42,7 @@ class Train(Settings):
             settings = experiment.settings.replace(out=path_of_run(experiment.settings))
             return start_training(settings, [*argv, "--out", str(settings.run.out)], workers)
 
-        return in_processes(lambda: Experiment(self.replace()), train, workers_of, meta_batch_of, start)
+        return in_processes(lambda: Experiment(self), train, workers_of, meta_batch_of, start)
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,17 @@ def train(experiment: Experiment) -> int:
         tell(f"stopped at meta-step {state.meta_step} of {meta_steps}; go on: headstart resume {path}")
         return 128 + state.stopped_by if speaks() else 0
     tell(f"trained {state.meta_step:,} meta-steps in {state.seconds:.0f} s, best at meta-step {state.best_step:,}")
-    tell_structure(experiment)
+    tell_found(experiment)
     result = experiment.test(experiment.learner)
     if run:
         report(result, write_result(run, "test", result))
     return 0
 
 
-def tell_structure(experiment: Experiment) -> None:
-    """Says which operations got the largest shares, if the model had a choice."""
-    model = experiment.settings.model
-    if getattr(model, "structure", "") is None:
-        found = ",".join(getattr(experiment.learner.model, "strongest"))  # noqa: B009  (nn.Module's own are typed)
-        tell(f"largest shares: --model searchable --width {model.width} --structure {found} (below, all are mixed)")
+def tell_found(experiment: Experiment) -> None:
+    """Says what the model has chosen, if it had a choice."""
+    if found := MODELS[experiment.settings.model.model].found(experiment.settings.model, experiment.learner.model):
+        tell(found)
 
 
 def start_training(settings: Settings, argv: list[str], workers: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from headstart.experiments.models import MODELS
 from headstart.experiments.optimizers import build_optimizer, build_scheduler
 from headstart.experiments.settings import Settings, check
 from headstart.learners.base import Learner
+from headstart.learners.heads import AnyWays
 from headstart.problems.problem import TaskSets
 from headstart.runs.folder import RunFolder
 from headstart.system.process import local_rank
@@ -36,19 +38,46 @@ from headstart.training.validation import Validation
 class Experiment:
     """What settings stand for. Its parts are made when they are first asked for, each of them once.
 
-    What is wrong with the settings shows before the data are loaded and before there is a run folder: the learner is
-    built for blank tasks of the right shapes.
+    What is wrong with the settings shows when it is made, before the data are loaded and before there is a run folder:
+    the learner is built for blank tasks of the right shapes.
+
+    Attributes:
+        settings: what is trained or evaluated.
+        trained: what the learner was trained with, where it is evaluated with other settings; ``None`` if with these.
 
     Raises:
-        BadInputError: the settings cannot be worked with.
+        BadInputError: the settings cannot be worked with, or a learner that was trained with ``trained`` cannot be
+            evaluated with them.
     """
 
     settings: Settings
+    trained: Settings | None = None
 
     def __post_init__(self) -> None:
-        check(self.settings)
+        for settings in filter(None, (self.trained, self.settings)):
+            check(settings)
         together(lambda: self.device)
         together(lambda: self.optimizer)
+        together(lambda: self.engine)  # and with it the learner
+        self._check_ways()
+        if self.trained and self.trained.names() == self.settings.names():
+            self.settings.chosen_problem.check_unseen(self.trained.problem, self.settings.problem)
+
+    @property
+    def as_trained(self) -> Settings:
+        """The settings that the learner is built by."""
+        return self.trained or self.settings
+
+    def _check_ways(self) -> None:
+        """Refuses tasks that a head with a fixed number of outputs does not fit."""
+        ways, trained = (getattr(of.task, "ways", 0) for of in (self.settings, self.as_trained))
+        outputs = outputs_of(self.blank_tasks)
+        if not isinstance(self.learner, AnyWays) and (ways > outputs or ways not in (trained, outputs)):
+            raise BadInputError(
+                f"--ways {ways} does not fit the head of {outputs} outputs that --method "
+                f"{self.settings.names()['method']} trains; choose as many ways as outputs, or a method that makes its "
+                "head for the task, such as proto_net."
+            )
 
     @cached_property
     def device(self) -> torch.device:
@@ -74,7 +103,8 @@ class Experiment:
     @cached_property
     def blank_tasks(self) -> TaskDistribution:
         """Training tasks of the right shapes, on which nothing can be learned."""
-        blank = self.settings.chosen_problem.blank_tasks(self.settings.problem, self.settings.task)
+        of = self.as_trained
+        blank = of.chosen_problem.blank_tasks(of.problem, of.task)
         return self._trained_on(moved(blank, self.device))
 
     def _trained_on(self, tasks: TaskDistribution) -> TaskDistribution:
@@ -86,22 +116,17 @@ class Experiment:
     def learner(self) -> Learner:
         """The learner, its weights drawn from the seed without touching the global generator.
 
+        An argument of the learner's class that is called like a setting is that setting.
+
         Raises:
             BadInputError: an argument of the model or the learner is out of its range.
-        """
-        return self.learner_with(outputs_of(self.blank_tasks))
-
-    def learner_with(self, outputs: int) -> Learner:
-        """The learner of a model with so many outputs.
-
-        An argument of the learner's class that is called like a setting is that setting.
         """
         method, values = self.settings.chosen_method, self.settings.record()
         learner = getattr(headstart, method.learner) if isinstance(method.learner, str) else method.learner
         rule = RULES[method.rule or values.get("inner_rule", "sgd")]
         with torch.random.fork_rng():
             torch.manual_seed(self.settings.run.seed)
-            given = {**values, "model": self.model_with(outputs), "inner_rule": getattr(headstart, rule)}
+            given = {**values, "model": self.model, "inner_rule": getattr(headstart, rule)}
             given |= {"metric": self.settings.chosen_problem.metric}
             given |= {"ways": getattr(self.settings.task, "ways_in_training", None)}
             torch.manual_seed(self.settings.run.seed)  # of what an update rule draws
@@ -109,12 +134,14 @@ class Experiment:
             built: Learner = learner(**{**{name: given[name] for name in taken}, **method.arguments})
             return built.to(self.device)
 
-    def model_with(self, outputs: int) -> nn.Module:
+    @property
+    def model(self) -> nn.Module:
         """The architecture of *f*, for examples of the problem's shape."""
         method, settings = self.settings.chosen_method, self.settings.model
         example = self.blank_tasks.sample(1, torch.Generator(self.device)).query.inputs[0, 0]
         more = getattr(self.settings.method, method.inputs) if method.inputs else 0
-        model = MODELS[settings.model].build(settings, (example.shape[0] + more, *example.shape[1:]), outputs)
+        shape = (example.shape[0] + more, *example.shape[1:])
+        model = MODELS[settings.model].build(settings, shape, outputs_of(self.blank_tasks))
         return getattr(headstart, method.wraps)(model) if method.wraps else model
 
     @cached_property
@@ -137,7 +164,7 @@ class Experiment:
             chunk_size=of.chunk_size,
             compile=chosen.get(of.compile, of.compile),
             recompute=chosen[of.recompute],
-            memory=None if of.memory is None else int(of.memory * 2**30),
+            memory=None if of.memory is None else math.ceil(of.memory * 2**30),
             meta_steps=self.settings.outer_loop.meta_steps,
         )
 

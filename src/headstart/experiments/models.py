@@ -71,11 +71,13 @@ class Model(NamedTuple):
         settings: a frozen dataclass, the flags that belong to this model alone.
         build: ``(settings, shape of an example, outputs) -> nn.Module``.
         needs: what the problem must have.
+        found: ``(settings, trained model) -> str``: what there is to say of the choices that training made.
     """
 
     settings: type
     build: Callable[[Any, tuple[int, ...], int], nn.Module]
     needs: str | None = None
+    found: Callable[[Any, Any], str] = lambda settings, model: ""
 
 
 def conv4(settings: Conv4Settings, shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -101,6 +103,14 @@ def searchable(settings: SearchableSettings, shape: tuple[int, ...], outputs: in
     return build() if settings.structure is None else build(settings.structure.split(","))
 
 
+def structure_found(settings: SearchableSettings, model: hs.SearchableConv4) -> str:
+    """Which operations got the largest shares, if there was a choice."""
+    if settings.structure is not None:
+        return ""
+    flags = f"--model searchable --width {settings.width} --structure {','.join(model.strongest)}"
+    return f"largest shares: {flags} (below, all are mixed)"
+
+
 def transformer(settings: TransformerSettings, shape: tuple[int, ...], outputs: int) -> nn.Module:
     """A transformer of sixteen patches."""
     channels, side, _ = shape
@@ -115,6 +125,6 @@ def mlp(settings: MLPSettings, shape: tuple[int, ...], outputs: int) -> nn.Modul
 MODELS: dict[str, Model] = {
     "conv4": Model(Conv4Settings, conv4, needs="images"),
     "mlp": Model(MLPSettings, mlp),
-    "searchable": Model(SearchableSettings, searchable, needs="images"),
+    "searchable": Model(SearchableSettings, searchable, needs="images", found=structure_found),
     "transformer": Model(TransformerSettings, transformer, needs="images"),
 }

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler
 
 from headstart.errors import BadInputError
-from headstart.experiments.settings import OuterLoop
+from headstart.experiments.shared_settings import OuterLoop
 
 OPTIONS_ON_GPU = {
     "Adam": {"fused": True, "capturable": True},

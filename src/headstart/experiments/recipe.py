@@ -72,6 +72,7 @@ class Recipe:
         Raises:
             BadInputError: the budget is no share.
 
+        >>> from headstart.experiments.recipes import RECIPES
         >>> RECIPES["maml-omniglot-5w1s"].at(budget=0.1).outer_loop.meta_steps
         6000
         """

@@ -6,8 +6,7 @@ import dataclasses
 from typing import Any
 
 from headstart.errors import BadInputError
-from headstart.experiments.methods import METHODS
-from headstart.experiments.settings import CHOICES, Settings, check, kinds
+from headstart.experiments.settings import CHOICES, Settings, kinds
 from headstart.problems.settings import from_record
 
 ADDED = {
@@ -19,14 +18,15 @@ ADDED = {
     "test_inner_batch": None,
 }
 """Settings that came later, with what runs did before there were any."""
+RENAMED = {"classifier": {"train_ways": "queries", "queries": "ways"}}
+"""What settings of a method were called in version 0.1.0: the classifier's batches were of ways times queries."""
 
 
 def settings_from_record(record: dict[str, Any]) -> Settings:
-    """The settings that ``settings.record()`` came from.
+    """The settings that ``settings.record()`` came from; whether they can be worked with is for ``check`` to say.
 
     Raises:
-        BadInputError: the record lacks an entry, or has one that this version does not know, or that has none of its
-            values.
+        BadInputError: the record lacks an entry, or has one that this version does not know.
 
     >>> from headstart.experiments.settings import default_settings
     >>> settings = default_settings("sinusoid", "cavia")
@@ -45,9 +45,7 @@ def settings_from_record(record: dict[str, Any]) -> Settings:
     if names != record.keys():
         name = sorted(names ^ record.keys())[0]
         raise BadInputError(f"config.json is not of this version of headstart: {name!r} is in only one of the two.")
-    settings = Settings(**{name: from_record(kind, record) for name, kind in groups.items()})
-    check(settings)
-    return settings
+    return Settings(**{name: from_record(kind, record) for name, kind in groups.items()})
 
 
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:
@@ -61,8 +59,8 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
             f"this run was trained with --precision {record['precision']}, which there is no more; train it anew."
         )
     old = {"problem": record["data"], **record}
-    if METHODS[str(old["method"])].tasks == "SupervisedTasks":  # whose batches are of ways times queries
-        old |= {"train_ways": old["queries"], "queries": old["ways"]}
+    before = RENAMED.get(str(old["method"]), {})
+    old |= {name: old[called] for name, called in before.items() if called in old}
     groups = kinds(*(str(old.get(choice)) for choice in CHOICES))
     names = {field.name for kind in groups.values() for field in dataclasses.fields(kind)}
     return {name: value for name, value in old.items() if name in names}

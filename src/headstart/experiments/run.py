@@ -34,8 +34,9 @@ def open_run(settings: Settings) -> RunFolder | None:
         path = path_of_run(settings)
         if not (path / "config.json").exists():
             return RunFolder(path, settings.record())
-        check_same(path, settings_from_record(read_config(path)).record(), settings.record())
-        return RunFolder(path)
+        run = RunFolder(path)
+        check_same(path, settings_from_record(run.config).record(), settings.record())
+        return run
 
     return together(lambda: made_or_opened() if rank() == 0 else None)
 
@@ -67,8 +68,7 @@ def trained_learner(experiment: Experiment, run: RunFolder | None) -> Learner:
         BadInputError: there are none yet, or they cannot be read, or they are another learner's.
     """
     meta_params = from_first(lambda: run.best_meta_params() if run else {})
-    head = meta_params.get("model.head.weight")
-    learner = experiment.learner if head is None else experiment.learner_with(len(head))
+    learner = experiment.learner
     check_fits(meta_params, learner.meta_params, Path(str(experiment.settings.run.out)))
     learner.load_state_dict(meta_params, strict=False)
     return learner

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -14,17 +13,10 @@ import tyro
 from headstart.errors import BadInputError
 from headstart.experiments.methods import METHODS, Method
 from headstart.experiments.models import MODELS
+from headstart.experiments.shared_settings import Engine, OuterLoop, Run
 from headstart.problems.problem import Problem
 from headstart.problems.registry import PROBLEMS
-from headstart.problems.settings import (
-    Count,
-    Natural,
-    Rate,
-    Several,
-    as_record,
-    check_values,
-    flag,
-)
+from headstart.problems.settings import as_record, check_values, flag
 
 CHOICES: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "problem": (PROBLEMS, "What is learned on: a data set, or tasks that are drawn.", ("--data",)),
@@ -32,61 +24,6 @@ CHOICES: dict[str, tuple[Mapping[str, Any], str, tuple[str, ...]]] = {
     "method": (METHODS, "What is learned, and how; `headstart methods` lists them.", ()),
 }
 """What is chosen by name: from which table, in what words, and what its flag was called before."""
-
-
-@dataclass(frozen=True)
-class OuterLoop:
-    """How the meta-parameters are updated and chosen."""
-
-    meta_steps: Count = 1500
-    """Outer updates."""
-    meta_batch: Count = 8
-    """Tasks per outer update."""
-    meta_lr: Rate = 3e-3
-    """Outer learning rate."""
-    optimizer: str = "Adam"
-    """Any optimizer of torch.optim, by its class name."""
-    schedule: Literal["constant", "cosine", "linear"] = "cosine"
-    """Outer learning rate over the run: as it is, or annealed to zero."""
-    validation_every: Count = 500
-    """Meta-steps between validations; the best validated meta-parameters are the ones that are tested."""
-    validation_tasks: Several = 200
-    """Fixed tasks per validation."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """How and where it is computed: chosen by itself, and with the same result."""
-
-    execution: Literal["auto", "loop", "vmap", "chunks"] = "auto"
-    """How the meta-gradient goes over the tasks: one by one, all at once, or in chunks."""
-    chunk_size: Count | None = None
-    """Tasks per chunk, with --execution chunks; chosen by itself if None."""
-    compile: Literal["auto", "yes", "no", "whole", "updates"] = "auto"
-    """Whether to compile the meta-gradient, which takes a minute once; auto does if the run is long enough. In one
-    piece (whole) or inner update by inner update (updates); yes chooses between the two."""
-    recompute: Literal["auto", "yes", "no"] = "auto"
-    """Whether inner loops are computed anew for their derivative instead of kept; auto does if --memory is short."""
-    memory: Rate | None = None
-    """GiB that each process may hold; half of the machine's, divided by the processes, if None."""
-    device: str = "auto"
-    """Where: cpu, cuda, or auto for cuda where there is one."""
-    workers: Count | None = None
-    """Processes that share the tasks of a meta-step; chosen by itself if None."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is drawn, tested and kept."""
-
-    seed: Natural = 0
-    """Of the initial weights and the tasks. The split and the test tasks are those of seed 0, always."""
-    test_tasks: Several = 1000
-    """Fixed tasks of the final test."""
-    checkpoint_every: Count = 100
-    """Meta-steps between checkpoints."""
-    out: Path | None = None
-    """Run folder; a new one under runs/ if None. A folder with a run of the same settings is gone on with."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +93,7 @@ def chosen(choice: str, name: str) -> type:
 def _with_choice(
     choice: str, name: str, names: tuple[str, ...], settings: type, words: str, aliases: tuple[str, ...]
 ) -> type:
-    described = Annotated[Literal[names], tyro.conf.arg(help=words, aliases=aliases)]  # type: ignore[valid-type]
+    described = Annotated[Literal[names], tyro.conf.arg(help=words, **flags_in_order(choice, aliases))]  # type: ignore[valid-type]
     first = dataclasses.make_dataclass("Choice", [(choice, described, name)], frozen=True)
     return dataclasses.make_dataclass(settings.__name__, [], bases=(settings, first), frozen=True)
 
@@ -164,7 +101,21 @@ def _with_choice(
 def choices_of(choice: str) -> Any:
     """What tells the command line which names a flag can have: those of a table as it is when flags are read."""
     table, _, aliases = CHOICES[choice]
-    return tyro.conf.arg(constructor_factory=lambda: Literal[tuple(table)] | None, aliases=aliases)  # type: ignore[arg-type, return-value]
+    return tyro.conf.arg(
+        constructor_factory=lambda: Literal[tuple(table)],  # type: ignore[arg-type, return-value]
+        help_behavior_hint="(default: None)",
+        **flags_in_order(choice, aliases),
+    )
+
+
+def flags_in_order(choice: str, aliases: tuple[str, ...]) -> dict[str, Any]:
+    """The flags of a choice as arguments of ``tyro.conf.arg``, which shows the name last.
+
+    >>> flags_in_order("problem", ("--data",))
+    {'name': 'data', 'aliases': ('--problem',)}
+    """
+    *first, last = f"--{choice}", *aliases
+    return {"name": last.removeprefix("--"), "aliases": tuple(first)}
 
 
 def kinds(problem: str, model: str, method: str) -> dict[str, type]:
@@ -194,7 +145,7 @@ def default_settings(problem: str = "glyphs", method: str = "maml", model: str |
     """The settings of a problem and a method: their recipes, shortened to minutes on two cores.
 
     Raises:
-        BadInputError: a name is unknown.
+        BadInputError: a name is unknown, or one of a recipe belongs to no setting of any problem, model or method.
 
     >>> default_settings("omniglot", "reptile").method.inner_rule
     'adam'
@@ -204,8 +155,12 @@ def default_settings(problem: str = "glyphs", method: str = "maml", model: str |
     recipe = {**METHODS[method].recipe, **of_problem.recipe, **of_problem.recipes.get(method, {})}
     model = model or recipe.get("model", "conv4")
     groups = {name: kind() for name, kind in kinds(problem, model, method).items()}
-    fields = {field.name for group in groups.values() for field in dataclasses.fields(group)}
-    return Settings(**groups).replace(**{key: value for key, value in recipe.items() if key in fields - {"model"}})
+    settings = Settings(**groups)
+    own = settings.record().keys()
+    for name in recipe:
+        if name not in own and not misplaced(name, settings.names()):
+            raise BadInputError(f"a recipe of --problem {problem} or --method {method} has {name!r}: no such setting.")
+    return settings.replace(**{name: recipe[name] for name in recipe.keys() & own - {"model"}})
 
 
 def check(settings: Settings) -> None:
@@ -216,6 +171,10 @@ def check(settings: Settings) -> None:
     """
     for _, group in settings.groups():
         check_values(group)
+    if settings.engine.chunk_size and settings.engine.execution != "chunks":
+        raise BadInputError(
+            f"--chunk-size goes with --execution chunks, not {settings.engine.execution}; leave one of the two away."
+        )
     problem, names = settings.chosen_problem, settings.names()
     for choice, row in (("model", MODELS[names["model"]]), ("method", settings.chosen_method)):
         if row.needs and row.needs not in problem.has:
@@ -227,7 +186,8 @@ def check(settings: Settings) -> None:
 
 
 def misplaced(name: str, names: Mapping[str, str]) -> str:
-    """One sentence on a setting that belongs to something else than what was chosen; empty if it belongs to nothing.
+    """One sentence on a setting that belongs to something else than what was chosen, which ``names`` says; empty if it
+    belongs to nothing.
 
     >>> misplaced("damping", default_settings().names())
     '--damping goes with --method implicit_maml, not maml.'
@@ -238,6 +198,8 @@ def misplaced(name: str, names: Mapping[str, str]) -> str:
     }
     for kind, settings in tables.items():
         choice = kind.split()[0]
+        if choice not in names:
+            continue
         owners = [other for other, own in settings.items() if name in {field.name for field in dataclasses.fields(own)}]
         if owners:
             return f"{flag(name)} goes with --{choice} {' or '.join(owners)}, not {names[choice]}."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
+
+from headstart.errors import BadInputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -23,7 +25,16 @@ def loss_for_targets(predictions: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(predictions, targets)
 
 
-class Metric(NamedTuple):
+TAKEN = {
+    "interval", "tasks", "task_hash", "inner_steps", "transductive", "seconds", "median", "diverged", "meta_step",
+    "interval_by_inner_step", "median_by_inner_step", "problem", "split", "ways", "shots", "test_queries", "test_tasks",
+    "test_inner_steps",
+}  # fmt: skip
+"""What else results and logs have entries for."""
+
+
+@dataclass(frozen=True)
+class Metric:
     """What is reported of a learner, and which of its meta-parameters are the best by it.
 
     Attributes:
@@ -31,6 +42,9 @@ class Metric(NamedTuple):
         higher_is_better: whether the best is the highest, or the lowest.
         of: ``(predictions, targets) -> scalar`` of one task. ``vmap`` runs it, unless the execution is ``"loop"``.
         is_fraction: whether it lies between 0 and 1, and is shown to people as a percentage.
+
+    Raises:
+        BadInputError: results and logs have another entry of that name.
 
     >>> import torch
     >>> error = Metric("mean absolute error", higher_is_better=False, of=F.l1_loss)
@@ -42,6 +56,10 @@ class Metric(NamedTuple):
     higher_is_better: bool
     of: Callable[[Tensor, Tensor], Tensor]
     is_fraction: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name in TAKEN:
+            raise BadInputError(f"a metric cannot be called {self.name!r}, as another entry of results and logs is.")
 
     @property
     def unit(self) -> str:

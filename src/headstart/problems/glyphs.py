@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import headstart as hs
-from headstart.problems.images import ImageProblem, ImageSettings
+from headstart.problems.images import ImageProblem, ImageSettings, split_in_file
 from headstart.problems.settings import Count
 
 VALIDATION, TEST = 100, 423
@@ -33,7 +33,7 @@ class Glyphs(ImageProblem):
         from headstart.datasets.glyphs import glyph_names
 
         if settings.split != "random":
-            return hs.read_split(settings.split)
+            return split_in_file(settings.split, "random")
         names = glyph_names(TEST + VALIDATION + settings.glyph_classes)
         return hs.Split(names[TEST + VALIDATION :], names[TEST : TEST + VALIDATION], names[:TEST])
 

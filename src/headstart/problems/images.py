@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import headstart as hs
@@ -91,6 +92,17 @@ class ImageProblem(Problem):
                 f"{len(seen)} test classes of --split {evaluated.split} were trained or validated on, {min(seen)!r} "
                 f"the first of them: evaluate this run on its own split, {trained.split}, or train one on that split."
             )
+
+
+def split_in_file(name: str, *known: str) -> hs.Split:
+    """The split in a JSON file, where ``--split`` is none of those that the problem has by name.
+
+    Raises:
+        BadInputError: there is no such file, or it holds no split.
+    """
+    if not Path(name).exists():
+        raise BadInputError(f"--split {name} is no file that is here; choose {', '.join(known)} or a JSON file.")
+    return hs.read_split(name)
 
 
 def training_tasks(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import headstart as hs
 from headstart.datasets.omniglot_alphabets import CLASS_NAMES
-from headstart.problems.images import ImageProblem, ImageSettings
+from headstart.problems.images import ImageProblem, ImageSettings, split_in_file
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class Omniglot(ImageProblem):
         """1,100, 100 and 423 random characters; those of the two archives; or what a file names."""
         if settings.split == "random":
             return hs.random_split(CLASS_NAMES)
-        return hs.lake_split(CLASS_NAMES) if settings.split == "lake" else hs.read_split(settings.split)
+        if settings.split == "lake":
+            return hs.lake_split(CLASS_NAMES)
+        return split_in_file(settings.split, "random", "lake")
 
     def load(self, settings: OmniglotSettings) -> hs.ImageClasses:
         """All characters, verified."""

@@ -9,8 +9,8 @@ from headstart.experiments.methods import METHODS
 from headstart.reports.results import mode, percent, reached_by
 
 Record = Mapping[str, Any]
-TARGETS = {(5, 1): (0.980, 0.987, 0.990), (20, 1): (0.958, 0.970)}
-"""Accuracies to be reached on Omniglot's test tasks, by ways and shots."""
+TARGETS = {("omniglot", 5, 1): (0.980, 0.987, 0.990), ("omniglot", 20, 1): (0.958, 0.970)}
+"""Accuracies to be reached on test tasks, by problem, ways and shots."""
 DESCEND = ("initialisation", "update rule", "structure")
 """The families of methods that adapt by gradient steps."""
 HEAD = """# Minutes to an accuracy
@@ -28,12 +28,11 @@ record.
 
 def board_page(records: Iterable[Record]) -> str:
     """The page, in Markdown."""
-    runs = [record for record in records if record["problem"] == "omniglot"]
-    rows = []
-    for (ways, shots), targets in TARGETS.items():
+    runs, rows = [*records], []
+    for (problem, ways, shots), targets in TARGETS.items():
         for target in targets:
             for transductive in (True, False):
-                of_task = [run for run in runs if (run["ways"], run["shots"]) == (ways, shots)]
+                of_task = [run for run in runs if (run["problem"], run["ways"], run["shots"]) == (problem, ways, shots)]
                 reaching = [run for run in of_task if reached_by(run, transductive)[0] >= target]
                 descending = [run for run in reaching if METHODS[run["method"]].family in DESCEND]
                 cells = (
