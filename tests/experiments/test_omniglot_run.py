@@ -6,14 +6,14 @@ import pytest
 import torch
 
 import headstart as hs
-from methods import case
 
 MUST_REACH = 0.80
 """5-way 1-shot, transductive, on unseen characters. Chance is 0.20; random weights adapt to 0.27."""
 
 
 @pytest.mark.omniglot
-@pytest.mark.parametrize("width", [32, case(64, repeats=True)])
+@pytest.mark.full
+@pytest.mark.parametrize("width", [32, 64])
 def test_a_short_run_clears_eighty_percent(width: int, omniglot: hs.ImageClasses) -> None:
     split = hs.random_split(omniglot.names, (1100, 100, 423))
     tasks = hs.ClassificationTasks(omniglot.choose(split.train), ways=5, shots=1, queries=4)
