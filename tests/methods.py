@@ -8,7 +8,7 @@ Of a product ``pytest`` runs what proves something new, and ``pytest -m full`` t
   they compute, which the eager tests prove, not in how it is run.
 - compiled for real: one of each form; of all others the graph that would be compiled is run as it was traced.
 - processes: two; one has nothing to share, and a third does what the second does.
-- Omniglot: the short run at half the width, to the same accuracy; a damaged cache in three of six ways.
+- Omniglot: what loads it, splits it and draws tasks of it; a whole run, and a damaged cache in three more ways, wait.
 """
 
 from __future__ import annotations
