@@ -74,6 +74,17 @@ def test_a_finite_error_beyond_all_measure_has_diverged_too() -> None:
     assert result(ACCURACY, [[0.0, 1.0], [0.0, 0.5]]).diverged == 0
 
 
+def test_an_earlier_inner_step_is_the_best_where_it_is_clearly_better() -> None:
+    noise = torch.linspace(-0.1, 0.1, 100, dtype=torch.float64)[:, None]
+    dips = Evaluation(ACCURACY, torch.tensor([[0.2, 0.9, 0.8]]) + noise, "0" * 16, transductive=True, seconds=1.0)
+    assert dips.best_step == 1
+    assert Evaluation(MSE, dips.scores, "0" * 16, transductive=True, seconds=1.0).best_step == 0
+    noisy = torch.randn(100, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    unclear = dips.scores + torch.tensor([0.0, -0.09, 0.0]) + noisy
+    assert Evaluation(ACCURACY, unclear, "0" * 16, transductive=True, seconds=1.0).best_step == 2
+    assert result(ACCURACY, [[0.2, 1.0], [0.2, 1.0]]).best_step == 1
+
+
 def test_more_than_half_diverged_is_a_median_without_bound() -> None:
     assert result(MSE, [[1.0], [math.nan], [math.nan], [2.0]]).median == math.inf
     assert result(ACCURACY, [[0.5], [math.nan], [math.nan], [0.75]]).median == -math.inf

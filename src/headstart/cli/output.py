@@ -32,6 +32,11 @@ def report(result: Evaluation, path: Path) -> None:
     tell(f"test {result}")
     for step in sorted({*(step for step in SHOWN if step < result.inner_steps), result.inner_steps}):
         tell(f"    after {step:3d} inner steps: {result.after(step)}")
+    if (best := result.best_step) < result.inner_steps:
+        tell(
+            f"{best} inner step{'s' * (best != 1)} would be clearly better than {result.inner_steps}; "
+            "choose their number on validation tasks (--test-inner-steps)"
+        )
     tell(f"kept in {path}")
 
 

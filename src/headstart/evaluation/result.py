@@ -106,6 +106,16 @@ class Evaluation:
         """Number of tasks that ran away by the last inner step."""
         return self.diverged_by_inner_step[-1]
 
+    @property
+    def best_step(self) -> int:
+        """The last inner step, unless an earlier one is better by more than half the width of the 95 % interval of
+        their differences, task by task; then the best of these."""
+        sign = 1 if self.metric.higher_is_better else -1
+        gains = sign * (self.scores - self.scores[:, -1:])
+        clear = gains.mean(0) > NORMAL_QUANTILE * gains.std(0) / math.sqrt(self.tasks)
+        clear[-1] = True
+        return int(gains.mean(0).masked_fill(~clear, -math.inf).argmax())
+
     def after(self, step: int) -> str:
         """The metric after ``step`` inner updates, for people."""
         mean, interval, median = (
