@@ -28,6 +28,9 @@ class Omniglot(ImageProblem):
 
     settings: ClassVar[type] = OmniglotSettings
     recipe: ClassVar[dict[str, Any]] = {"meta_steps": 5000, "validation_every": 2500}
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "proto_net": {"train_ways": 60, "meta_batch": 1, "queries": 5, "meta_steps": 4000, "validation_every": 1000}
+    }
 
     def split(self, settings: OmniglotSettings) -> hs.Split:
         """1,100, 100 and 423 random characters; those of the two archives; or what a file names."""
