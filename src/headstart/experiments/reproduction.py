@@ -16,7 +16,8 @@ from headstart import __version__
 from headstart.errors import BadInputError
 from headstart.experiments.recipe import Recipe
 from headstart.experiments.settings import Settings
-from headstart.runs.folder import PLACES
+from headstart.runs.folder import PLACES, RunFolder
+from headstart.runs.results import read_log
 from headstart.system.files import disk_errors, write_bytes
 
 MODES = {True: "test.json", False: "test-inductive.json"}
@@ -30,8 +31,7 @@ def record_of(name: str, recipe: Recipe, settings: Settings, run: Path, command:
         BadInputError: the run was not tested in both modes.
     """
     results = {mode: read_json(run / file) for mode, file in MODES.items()}
-    log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    steps = [entry for entry in log if "seconds" in entry]
+    steps = [entry for entry in read_log(RunFolder(run)) if "seconds" in entry]
     reached, otherwise = results[recipe.transductive], results[not recipe.transductive]
     metric = next(iter(reached))
     published = recipe.published

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from headstart.experiments.methods import METHODS
-from headstart.reports.results import mode, percent, reached_by
+from headstart.reports.results import Record, mode, percent, reached_by
+from headstart.reports.tables import Table
 
-Record = Mapping[str, Any]
 TARGETS = {("omniglot", 5, 1): (0.980, 0.987, 0.990), ("omniglot", 20, 1): (0.958, 0.970)}
 """Accuracies to be reached on test tasks, by problem, ways and shots."""
 DESCEND = ("initialisation", "update rule", "structure")
@@ -21,9 +20,8 @@ records in [results](../results); an entry is one run, whose record has all sett
 To enter the board, add a recipe, run `headstart reproduce NAME` on a machine that does nothing else, and commit the
 record.
 
-| task | accuracy | tested | by gradient steps | minutes | by any method | minutes |
-| --- | --- | --- | --- | --- | --- | --- |
 """
+HEADINGS = ("task", "accuracy", "tested", "by gradient steps", "minutes", "by any method", "minutes")
 
 
 def board_page(records: Iterable[Record]) -> str:
@@ -42,8 +40,8 @@ def board_page(records: Iterable[Record]) -> str:
                     *entry(descending, transductive),
                     *entry(reaching, transductive),
                 )
-                rows.append("| " + " | ".join(cells) + " |")
-    return HEAD + "\n".join(rows) + "\n"
+                rows.append(cells)
+    return f"{HEAD}{Table(HEADINGS, rows).markdown()}\n"
 
 
 def entry(runs: list[Record], transductive: bool) -> tuple[str, str]:
