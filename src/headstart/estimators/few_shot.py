@@ -30,20 +30,20 @@ class FewShot(BaseEstimator):  # type: ignore[misc]
     adapted_: Adapted
 
     def _to_fit(self, X: Any, y: Any) -> tuple[Trained, Any, Any]:  # noqa: N803
-        """The learner, and the examples with their targets; numbers that are no images are checked as scikit-learn
-        checks them."""
+        """The learner, and the examples with their targets, tables of numbers as scikit-learn checks them."""
         trained = trained_learner(self.learner, self.inner_steps)
         self.built_in_python_ = trained.learner if trained.learner.made_from is None else None
-        if not takes_images(example_of(trained.learner)):
+        self.__dict__.pop("n_features_in_", None)  # which images have not
+        if is_table(X, example_of(trained.learner)):
             X, y = validate_data(self, X, y, allow_nd=True, multi_output=True, dtype=np.float64)
         return trained, X, y
 
     def _to_predict(self, X: Any) -> Any:  # noqa: N803
         """The examples, checked in the same way."""
         check_is_fitted(self)
-        if takes_images(self.adapted_.inputs.example):
-            return X
-        return validate_data(self, X, reset=False, allow_nd=True, dtype=np.float64)
+        if is_table(X, self.adapted_.inputs.example):
+            X = validate_data(self, X, reset=False, allow_nd=True, dtype=np.float64)
+        return X
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -53,3 +53,8 @@ class FewShot(BaseEstimator):  # type: ignore[misc]
         super().__setstate__(state)
         if "adapted_" in state:
             self.adapted_ = self.kind.from_record(state["adapted_"], state["built_in_python_"])
+
+
+def is_table(X: Any, example: tuple[int, ...] | None) -> bool:  # noqa: N803
+    """Whether ``X`` is what scikit-learn checks: all that goes to a learner of no images, and ``[n, features]``."""
+    return not takes_images(example) or getattr(X, "ndim", None) == 2

@@ -49,11 +49,9 @@ class FewShotRegressor(RegressorMixin, FewShot):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
         """Adapts the learner to examples ``X`` of numbers ``y``."""
         trained, examples, y = self._to_fit(X, y)
-        targets = np.asarray(y, dtype=np.float64)
+        targets = torch.tensor(np.asarray(y, dtype=np.float64))
         self.one_number_ = targets.ndim == 1
-        self.adapted_ = adapt_numbers(
-            trained.learner, examples, torch.from_numpy(targets.reshape(len(targets), -1)), self.prepare
-        )
+        self.adapted_ = adapt_numbers(trained.learner, examples, targets.reshape(len(targets), -1), self.prepare)
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
