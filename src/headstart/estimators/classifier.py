@@ -7,16 +7,19 @@ from typing import Any, Self
 
 import numpy as np
 
+from headstart.errors import BadInputError
 from headstart.estimators.adapted import Options, trained_learner
 from headstart.estimators.classes import AdaptedClasses, adapt_classes
 from headstart.estimators.few_shot import FewShot
+from headstart.estimators.scikit_learn import (
+    ClassifierMixin,
+    check_classification_targets,
+    check_is_fitted,
+    check_random_state,
+    column_or_1d,
+)
 from headstart.evaluation.calibration import ExpectedScore
 from headstart.learners.base import Learner
-
-from sklearn.base import ClassifierMixin  # isort: skip  (few_shot says how to get it)
-from sklearn.utils import check_random_state  # isort: skip
-from sklearn.utils.multiclass import check_classification_targets  # isort: skip
-from sklearn.utils.validation import check_is_fitted, column_or_1d  # isort: skip
 
 
 class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
@@ -77,6 +80,7 @@ class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
         """Adapts the learner to examples ``X`` of classes ``y``."""
         trained, examples, labels = self._to_fit(X, y)
         labels = column_or_1d(labels, warn=True)
+        refuse_missing(labels)
         check_classification_targets(labels)
         seed = int(check_random_state(self.random_state).randint(2**31))
         options = Options(self.prepare, self.permutations, self.augmentations, seed)
@@ -111,3 +115,14 @@ class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
         """
         check_is_fitted(self)
         return self.adapted_.expected_score(trained_learner(self.learner, self.inner_steps).learner)
+
+
+def refuse_missing(labels: np.ndarray) -> None:
+    """Refuses labels of which one is not there.
+
+    Raises:
+        BadInputError: one is None or NaN.
+    """
+    missing = [number for number, label in enumerate(labels.tolist()) if label is None or label != label]
+    if missing:
+        raise BadInputError(f"y has no label for example {missing[0]}; give it one, or leave the example out.")

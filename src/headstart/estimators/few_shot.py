@@ -1,4 +1,4 @@
-"""What the estimators share as scikit-learn's; without it, one sentence says how to get it."""
+"""What the estimators share as scikit-learn's."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from headstart.errors import BadInputError
 from headstart.estimators.adapted import Adapted, trained_learner
 from headstart.estimators.inputs import example_of, takes_images
+from headstart.estimators.scikit_learn import BaseEstimator, check_is_fitted, validate_data
 from headstart.trained.load import Trained
-
-try:
-    from sklearn.base import BaseEstimator
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise BadInputError("fit and predict need scikit-learn: pip install headstart[sklearn]") from error
 
 
 class FewShot(BaseEstimator):  # type: ignore[misc]
@@ -34,16 +28,16 @@ class FewShot(BaseEstimator):  # type: ignore[misc]
         trained = trained_learner(self.learner, self.inner_steps)
         self.built_in_python_ = trained.learner if trained.learner.made_from is None else None
         self.__dict__.pop("n_features_in_", None)  # which images have not
-        if is_table(X, example_of(trained.learner)):
-            X, y = validate_data(self, X, y, allow_nd=True, multi_output=True, dtype=np.float64)
-        return trained, X, y
+        if not is_table(X, example_of(trained.learner)):
+            return trained, X, y
+        return trained, *validate_data(self, X, y, allow_nd=True, multi_output=True, dtype=np.float64)
 
     def _to_predict(self, X: Any) -> Any:  # noqa: N803
         """The examples, checked in the same way."""
         check_is_fitted(self)
-        if is_table(X, self.adapted_.inputs.example):
-            X = validate_data(self, X, reset=False, allow_nd=True, dtype=np.float64)
-        return X
+        if not is_table(X, self.adapted_.inputs.example):
+            return X
+        return validate_data(self, X, reset=False, allow_nd=True, dtype=np.float64)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()

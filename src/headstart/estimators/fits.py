@@ -77,7 +77,9 @@ def fitted_to(learner: Learner, support: Examples, inner_steps: int | None = Non
         return learner.fit(support, inner_steps)
     except RuntimeError as error:
         shape = tuple(support.inputs.shape[1:])
-        raise BadInputError(f"the learner cannot take examples of shape {shape}: {str(error).splitlines()[0]}.") from error
+        raise BadInputError(
+            f"the learner cannot take examples of shape {shape}: {str(error).splitlines()[0]}."
+        ) from error
 
 
 def outputs_of(learner: Learner, support: Examples) -> int | None:

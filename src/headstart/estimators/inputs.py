@@ -28,7 +28,7 @@ class Inputs:
     """How examples become what a learner takes: ``inputs(X)``, a tensor ``[example, *features]``.
 
     Attributes:
-        example: the shape of an example that the learner takes; ``None`` if it does not say, and takes what it is given.
+        example: the shape of an example that the learner takes; ``None`` if it does not say, and takes anything.
         prepare: ``"drawing"`` or ``"none"``.
         inverted: whether dark becomes bright.
         black, white: of images that are arrays: the values that become 0 and 1.
@@ -94,7 +94,7 @@ def inputs_for(learner: Learner, X: Any, prepare: str | None) -> Inputs:  # noqa
     """
     made_from = learner.made_from or {}
     example = example_of(learner)
-    draws = takes_images(example) and example[0] == 1 and example[1] == example[2] and "ink" in made_from
+    draws = "ink" in made_from and example is not None and example[0] == 1 and len({*example[1:]}) == 1
     if prepare not in PREPARES:
         raise BadInputError(f"prepare={prepare!r} is unknown; it is one of {', '.join(map(repr, PREPARES))}.")
     if prepare == "drawing" and not draws:
@@ -176,9 +176,8 @@ def as_they_are(X: Any, example: tuple[int, ...] | None) -> np.ndarray:  # noqa:
         BadInputError: they are of another shape than the learner takes, or images.
     """
     if are_pictures(X):
-        raise BadInputError(
-            "this learner does not say that it takes images; give it arrays, or a learner that headstart trained."
-        )
+        takes = "does not say what it takes" if example is None else f"takes numbers of shape {example}"
+        raise BadInputError(f"this learner {takes}, and no images; give it arrays, or take a learner of images.")
     arrays = arrays_of(X)
     if isinstance(arrays, list):
         raise BadInputError("the examples of X have several shapes; this learner takes examples of one shape.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from headstart.datasets.decoding import check_size, flat
@@ -19,6 +19,10 @@ NAMED = 5
 """Unreadable files that a message names."""
 
 
+class UnreadableError(BadInputError):
+    """A file that cannot be read as an image."""
+
+
 def read_picture(picture: Picture) -> Tensor:
     """A picture upright, on white where it is transparent, with one channel if it is grey and three if not.
 
@@ -26,7 +30,7 @@ def read_picture(picture: Picture) -> Tensor:
         result: float ``[channel, height, width]``, 0 (black) to 1
 
     Raises:
-        BadInputError: it cannot be read, or has more pixels than Pillow thinks safe.
+        UnreadableError: it cannot be read, or has more pixels than Pillow thinks safe.
 
     >>> read_picture(Image.new("RGB", (30, 20), "red")).shape
     torch.Size([3, 20, 30])
@@ -38,7 +42,7 @@ def read_picture(picture: Picture) -> Tensor:
             with Image.open(picture) as opened:
                 upright = decoded(opened)
     except Exception as error:  # Pillow's plugins raise what they like
-        raise BadInputError(f"{named(picture)} cannot be read as an image ({reason(error)}).") from error
+        raise UnreadableError(f"{named(picture)} cannot be read as an image ({reason(error)}).") from error
     pixels = np.array(upright.convert("L" if upright.mode in ("1", "L") else "RGB"), dtype=np.float32) / 255
     return torch.from_numpy(np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), -1, 0).copy())
 
@@ -56,7 +60,7 @@ def named(picture: Picture) -> str:
 
 def reason(error: Exception) -> str:
     """Why a picture cannot be read, in a few words."""
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "no image that Pillow knows"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(said.split()).rstrip(".")
@@ -77,6 +81,18 @@ def pictures_below(folder: Path) -> list[Path]:
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     return sorted(path for path in files if not is_hidden(path.relative_to(folder)))
+
+
+def pictures_in(places: Iterable[Path]) -> list[Path]:
+    """Images, and those in folders.
+
+    Raises:
+        BadInputError: a folder has none.
+    """
+    found = [(place, pictures_below(place) if place.is_dir() else [place]) for place in places]
+    if empty := [str(place) for place, files in found if not files]:
+        raise BadInputError(f"{empty[0]!r} has no image in it; name images, or a folder that has some.")
+    return [file for _, files in found for file in files]
 
 
 def is_hidden(path: Path) -> bool:
@@ -105,28 +121,18 @@ def labelled_pictures(root: Path) -> tuple[list[Path], list[str]]:
     return [file for files in found.values() for file in files], [name for name, files in found.items() for _ in files]
 
 
-def refuse_unreadable(errors: Iterable[str]) -> None:
-    """One sentence for all the files that cannot be read.
-
-    Raises:
-        BadInputError: there is one.
-    """
-    said = list(errors)
-    if said:
-        more = f" And {len(said) - NAMED} more cannot be read." * (len(said) > NAMED)
-        raise BadInputError(f"{' '.join(said[:NAMED])}{more}")
-
-
 def each_read(pictures: Iterable[Picture]) -> Iterator[Tensor]:
     """The pictures one after the other.
 
     Raises:
-        BadInputError: some cannot be read; the sentence, which comes at the end, names them together.
+        UnreadableError: some cannot be read; the message, which comes at the end, names them together.
     """
     errors = []
     for picture in pictures:
         try:
             yield read_picture(picture)
-        except BadInputError as error:
+        except UnreadableError as error:
             errors.append(str(error))
-    refuse_unreadable(errors)
+    if errors:
+        more = f" And {len(errors) - NAMED} more." * (len(errors) > NAMED)
+        raise UnreadableError(" ".join(errors[:NAMED]) + more)

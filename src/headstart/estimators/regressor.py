@@ -10,9 +10,8 @@ import torch
 
 from headstart.estimators.adapted import adapt_numbers
 from headstart.estimators.few_shot import FewShot
+from headstart.estimators.scikit_learn import RegressorMixin
 from headstart.learners.base import Learner
-
-from sklearn.base import RegressorMixin  # isort: skip  (few_shot says how to get it)
 
 
 class FewShotRegressor(RegressorMixin, FewShot):  # type: ignore[misc]
