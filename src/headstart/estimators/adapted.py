@@ -76,10 +76,10 @@ def adapt_numbers(learner: Learner, X: Any, targets: Tensor, prepare: str | None
     inputs = inputs_for(learner, X, prepare)
     prepared = inputs(X)
     support = Examples(prepared, targets.to(prepared.dtype))
-    adapted = Adapted([Fit(fitted_to(learner, support), None)], inputs, support)
-    if (found := adapted.fits[0](prepared[:1]).shape[1:]) != targets.shape[1:]:
+    found = Fit(fitted_to(learner, support, inner_steps=0), None)(prepared[:1]).shape[1:]
+    if found != targets.shape[1:]:
         raise BadInputError(
-            f"y has {targets.shape[1]} numbers for each example; this learner predicts {list(found)}. Take one that "
-            "was trained for as many."
+            f"y has {targets.shape[1]} numbers for each example, and this learner predicts {list(found)}; take one "
+            "that was trained for as many."
         )
-    return adapted
+    return Adapted([Fit(fitted_to(learner, support), None)], inputs, support)

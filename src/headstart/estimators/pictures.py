@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +38,20 @@ def read_picture(picture: Picture) -> Tensor:
     torch.Size([3, 20, 30])
     """
     try:
-        if isinstance(picture, Image.Image):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of metadata; what is too large is refused
             upright = decoded(picture)
-        else:
-            with Image.open(picture) as opened:
-                upright = decoded(opened)
     except Exception as error:  # Pillow's plugins raise what they like
         raise UnreadableError(f"{named(picture)} cannot be read as an image ({reason(error)}).") from error
     pixels = np.array(upright.convert("L" if upright.mode in ("1", "L") else "RGB"), dtype=np.float32) / 255
     return torch.from_numpy(np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), -1, 0).copy())
 
 
-def decoded(image: Image.Image) -> Image.Image:
+def decoded(picture: Picture) -> Image.Image:
     """The image in 8 bits, turned as its EXIF data say."""
-    check_size(image)
-    return flat(ImageOps.exif_transpose(image))
+    with nullcontext(picture) if isinstance(picture, Image.Image) else Image.open(picture) as image:
+        check_size(image)
+        return flat(ImageOps.exif_transpose(image))
 
 
 def named(picture: Picture) -> str:
