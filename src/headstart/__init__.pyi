@@ -1,3 +1,4 @@
+from .datasets.drawings import as_drawing as as_drawing
 from .datasets.glyphs import draw_glyphs as draw_glyphs
 from .datasets.image_classes import ImageClasses as ImageClasses
 from .datasets.omniglot import load_omniglot as load_omniglot
