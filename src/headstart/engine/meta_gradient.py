@@ -212,7 +212,7 @@ def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> 
         check_classes(episodes.support.targets, learner.ways, every=learner.needs_every_class)
         return
     with undrawn(episodes):
-        outputs = learner.predict(meta_params, episodes.query.inputs[0]).shape[-1]
+        outputs = learner.predict(meta_params, episodes.task(0).query.inputs).shape[-1]
     if classes > outputs:
         raise BadInputError(
             f"a model with {outputs} outputs does not fit tasks with {classes} classes; give it {classes} outputs."
