@@ -52,6 +52,8 @@ from .tasks.held_out import HeldOutTasks as HeldOutTasks
 from .tasks.quadratics import QuadraticTasks as QuadraticTasks
 from .tasks.sinusoid import SinusoidTasks as SinusoidTasks
 from .tasks.supervised import SupervisedTasks as SupervisedTasks
+from .training.callbacks import Event as Event
+from .training.callbacks import tensorboard as tensorboard
 from .training.loop import train as train
 from .training.state import TrainingState as TrainingState
 from .training.validation import Validation as Validation
