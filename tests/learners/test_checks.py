@@ -119,3 +119,10 @@ def test_targets_that_fit_no_output_are_named(targets: Any, sentence: str) -> No
 def test_arrays_are_no_tensors() -> None:
     with pytest.raises(hs.BadInputError, match=r"the inputs hold a ndarray, not a tensor; give torch\.as_tensor"):
         adapt(hs.MAML(hs.Conv4(ways=5)), IMAGES.numpy(), torch.arange(10))
+
+
+def test_the_target_that_cross_entropy_leaves_out_is_no_class() -> None:
+    learner = hs.ProtoNet(hs.Conv4(ways=5, norm="none"))
+    padded = adapt(learner, IMAGES, torch.cat([torch.arange(5), torch.full((5,), -100)]))
+    alone = adapt(learner, IMAGES[:5], torch.arange(5))
+    assert (padded["prototypes"] - alone["prototypes"]).abs().max() < 1e-5

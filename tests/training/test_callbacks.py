@@ -15,6 +15,7 @@ from torch import Tensor
 
 import headstart as hs
 from headstart.cli import main as cli
+from headstart.engine.cuda_graph import numbers_of
 from headstart.params import NamedTensors
 
 TASKS = hs.SinusoidTasks(shots=3, queries=3)
@@ -225,3 +226,9 @@ def test_a_checkpoint_of_other_groups_is_refused(tmp_path: Path) -> None:
     hs.train(new_learner(), TASKS, meta_steps=1, optimizer=lambda params: torch.optim.SGD(params, lr=0.1), run=run)
     with pytest.raises(hs.BadInputError, match="another optimizer"):
         hs.train(new_learner(), TASKS, meta_steps=2, optimizer=two_groups, run=run)
+
+
+def test_names_in_an_optimizers_groups_are_no_obstacle_to_recording() -> None:
+    outer = with_names(NamedTensors(new_learner().meta_params))
+    assert "param_names" in outer.param_groups[0]
+    hash(numbers_of(outer))

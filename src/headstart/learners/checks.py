@@ -11,6 +11,9 @@ from torch.utils._pytree import tree_leaves
 from headstart.episodes import Examples, Tensors
 from headstart.errors import BadInputError
 
+IGNORED = -100
+"""The class target that cross-entropy leaves out."""
+
 
 def values_are_at_hand() -> bool:
     """Whether values may be looked at: no ``vmap``, derivative or compiler is on its way, and nobody counts operations.
@@ -52,7 +55,7 @@ def check_classes(targets: Tensor, ways: int, *, every: bool) -> None:
     """Refuses class targets that are not those of a task of ``ways`` classes.
 
     Args:
-        targets: ``[..., example]``.
+        targets: ``[..., example]``; -100 stands for no example, as in ``F.cross_entropy``.
         every: whether each class needs an example.
 
     Raises:
@@ -63,7 +66,8 @@ def check_classes(targets: Tensor, ways: int, *, every: bool) -> None:
     headstart.errors.BadInputError: class targets go from 0 to 9 in a task of 10 ways, and these from 10 to 19; number \
 them anew, torch.unique(targets, return_inverse=True)[1], or set the learner's attribute ways to 20.
     """
-    least, most = (int(targets.min()), int(targets.max())) if targets.numel() else (0, 0)
+    known = targets[targets != IGNORED]
+    least, most = (int(known.min()), int(known.max())) if known.numel() else (0, 0)
     if least < 0 or most >= ways:
         way_out = "number them anew, torch.unique(targets, return_inverse=True)[1]"
         if least >= 0:
