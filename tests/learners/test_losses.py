@@ -150,13 +150,26 @@ def test_tasks_that_are_padded_and_masked_have_the_meta_gradient_of_unequal_ones
     assert largest_difference(found, {name: sum(one[name] for one in each) / 3 for name in found}) < 1e-12
 
 
-@pytest.mark.parametrize("form", ["function", "partial", "module"])
+@pytest.mark.parametrize("form", ["function", "partial", "module", "decorated", "by name"])
 def test_whatever_has_the_argument_is_handed_the_parameters(form: str) -> None:
     class Decayed(nn.Module):
         def forward(self, predictions: Tensor, targets: Tensor, task_params: dict[str, Tensor]) -> Tensor:
             return decayed(predictions, targets, task_params)
 
-    losses = {"function": decayed, "partial": functools.partial(decayed), "module": Decayed()}
+    @functools.wraps(decayed)
+    def decorated(*arguments: Any, **named: Any) -> Tensor:
+        return decayed(*arguments, **named)
+
+    def by_name(predictions: Tensor, targets: Tensor, *, task_params: dict[str, Tensor]) -> Tensor:
+        return decayed(predictions, targets, task_params)
+
+    losses = {
+        "decorated": decorated,
+        "by name": by_name,
+        "function": decayed,
+        "partial": functools.partial(decayed),
+        "module": Decayed(),
+    }
     learner = hs.MAML(Network(), loss=losses[form])
     examples = hs.Examples(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
     predictions = learner.predict(learner.meta_params, examples.inputs)

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Literal
 
 import torch
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_leaves
 
 from headstart.distributed.processes import from_first, share, sum_over_ranks, world_size
 from headstart.engine.compilation import Programs
@@ -119,8 +119,7 @@ class MetaGradient:
         Raises:
             BadInputError: their targets do not fit the model's outputs.
         """
-        leaves, structure = tree_flatten(episodes)
-        shapes = structure, *((tensor.shape, tensor.dtype, tensor.device) for tensor in leaves)
+        shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tree_leaves(episodes))
         plans, kind = self._plans.setdefault(shapes, {}), settings_of(self.learner)
         if kind not in plans and len(plans) < MOST_KINDS:
             check_targets(self.learner, meta_params, episodes)
