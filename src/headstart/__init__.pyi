@@ -16,6 +16,7 @@ from .experiments.methods import Method as Method
 from .experiments.methods import register_method as register_method
 from .learners.base import Learner as Learner
 from .learners.cavia import CAVIA as CAVIA
+from .learners.fitted import Fitted as Fitted
 from .learners.implicit_maml import ImplicitMAML as ImplicitMAML
 from .learners.learning_to_optimize import LearningToOptimize as LearningToOptimize
 from .learners.maml import ANIL as ANIL
@@ -52,6 +53,10 @@ from .tasks.held_out import HeldOutTasks as HeldOutTasks
 from .tasks.quadratics import QuadraticTasks as QuadraticTasks
 from .tasks.sinusoid import SinusoidTasks as SinusoidTasks
 from .tasks.supervised import SupervisedTasks as SupervisedTasks
+from .trained.files import save_fitted as save_fitted
+from .trained.files import save_learner as save_learner
+from .trained.load import load as load
+from .trained.load import load_fitted as load_fitted
 from .training.callbacks import Event as Event
 from .training.callbacks import tensorboard as tensorboard
 from .training.loop import train as train

@@ -112,5 +112,7 @@ def as_module(params: Mapping[str, Tensor]) -> nn.Module:
             if part not in dict(module.named_children()):
                 module.add_module(part, nn.Module())
             module = module.get_submodule(part)
-        module.register_parameter(last, nn.Parameter(value.detach().clone()))
+        module.register_parameter(
+            last, nn.Parameter(value.detach().clone(memory_format=torch.contiguous_format), value.is_floating_point())
+        )
     return root

@@ -126,3 +126,12 @@ def test_the_target_that_cross_entropy_leaves_out_is_no_class() -> None:
     padded = adapt(learner, IMAGES, torch.cat([torch.arange(5), torch.full((5,), -100)]))
     alone = adapt(learner, IMAGES[:5], torch.arange(5))
     assert (padded["prototypes"] - alone["prototypes"]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("targets", "sentence"),
+    [(torch.arange(10, 20), "class 0 of 20 has no support example"), (["a"] * 10, "the targets hold a str")],
+)
+def test_fitting_names_what_adapting_names(targets: Any, sentence: str) -> None:
+    with pytest.raises(hs.BadInputError, match=sentence):
+        hs.ProtoNet(hs.Conv4(ways=5)).fit(hs.Examples(IMAGES, targets))

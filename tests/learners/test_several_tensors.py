@@ -179,3 +179,12 @@ def test_a_context_goes_beside_one_tensor_alone() -> None:
     learner = hs.CAVIA(hs.MLP(inputs=3), context=1)
     with pytest.raises(hs.BadInputError, match="concatenate"):
         learner.predict(learner.meta_params, (torch.ones(2, 1), torch.ones(2, 1)))
+
+
+@KINDS
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_what_is_fitted_predicts_one_at_a_time_what_it_predicts_of_many(learner: str, kind: type) -> None:
+    support, query = drawn(kind).task(0)
+    fitted = built(learner).fit(support)
+    singles = [fitted(tree_map(lambda tensor, one=one: tensor[[one]], query.inputs)) for one in range(9)]
+    torch.testing.assert_close(fitted(query.inputs), torch.cat(singles), rtol=1e-10, atol=1e-10)

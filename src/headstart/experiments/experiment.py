@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 import headstart
@@ -19,8 +18,7 @@ from headstart.engine.meta_gradient import MetaGradient
 from headstart.errors import BadInputError
 from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.result import Evaluation
-from headstart.experiments.methods import RULES
-from headstart.experiments.models import MODELS
+from headstart.experiments.build import build_learner
 from headstart.experiments.optimizers import build_optimizer, build_scheduler
 from headstart.experiments.settings import Settings, check
 from headstart.learners.base import Learner
@@ -117,33 +115,11 @@ class Experiment:
     def learner(self) -> Learner:
         """The learner, its weights drawn from the seed without touching the global generator.
 
-        An argument of the learner's class that is called like a setting is that setting.
-
         Raises:
             BadInputError: an argument of the model or the learner is out of its range.
         """
-        method, values = self.settings.chosen_method, self.settings.record()
-        learner = getattr(headstart, method.learner) if isinstance(method.learner, str) else method.learner
-        rule = RULES[method.rule or values.get("inner_rule", "sgd")]
-        with torch.random.fork_rng():
-            torch.manual_seed(self.settings.run.seed)
-            given = {**values, "model": self.model, "inner_rule": getattr(headstart, rule)}
-            given |= {"metric": self.settings.chosen_problem.metric}
-            given |= {"ways": getattr(self.settings.task, "ways_in_training", None)}
-            torch.manual_seed(self.settings.run.seed)  # of what an update rule draws
-            taken = given.keys() & inspect.signature(learner).parameters.keys()
-            built: Learner = learner(**{**{name: given[name] for name in taken}, **method.arguments})
-            return built.to(self.device)
-
-    @property
-    def model(self) -> nn.Module:
-        """The architecture of *f*, for examples of the problem's shape."""
-        method, settings = self.settings.chosen_method, self.settings.model
         example = self.blank_tasks.sample(1, torch.Generator(self.device)).query.inputs[0, 0]
-        more = getattr(self.settings.method, method.inputs) if method.inputs else 0
-        shape = (example.shape[0] + more, *example.shape[1:])
-        model = MODELS[settings.model].build(settings, shape, outputs_of(self.blank_tasks))
-        return getattr(headstart, method.wraps)(model) if method.wraps else model
+        return build_learner(self.settings, tuple(example.shape), outputs_of(self.blank_tasks)).to(self.device)
 
     @cached_property
     def optimizer(self) -> Callable[[Sequence[Tensor]], Optimizer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections import deque
@@ -15,7 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headstart.episodes import Episodes, Examples, Tensors, as_arguments
 from headstart.errors import BadInputError
-from headstart.learners.checks import check_tensors, misfit_of
+from headstart.learners.checks import are_classes, check_tensors, misfit_of
+from headstart.learners.fitted import Fitted, fitted_state
 from headstart.learners.gradient import gradient_of
 from headstart.learners.inner_loop import mini_batch, unroll
 from headstart.learners.scoring import Loss, Metric, default_metric, loss_for_targets, loss_of
@@ -70,6 +72,8 @@ class Learner(nn.Module):
         BadInputError: an argument is out of its range.
     """
 
+    made_from: dict[str, Any] | None = None
+    """The settings that it was built by, where headstart built it."""
     order = 1
     truncation: int | None = None
     learns_rule = False
@@ -217,6 +221,24 @@ class Learner(nn.Module):
         path = self.adaptation(meta_params, support, self.inner_steps, every=False)
         (task_params,) = deque(path, maxlen=1)  # which holds the last alone
         return task_params
+
+    @torch.no_grad()
+    def fit(self, support: Examples, inner_steps: int | None = None) -> Fitted:
+        """*F* picks *f*: a module that predicts, and needs neither the learner nor the support set any more.
+
+        Args:
+            support: one task's, ``[example, *features]``; classes are numbered from 0 on.
+            inner_steps: inner updates; the learner's own if ``None``.
+
+        Raises:
+            BadInputError: the support set is not one that the learner can adapt to.
+        """
+        learner = copy.deepcopy(self).eval()
+        learner.inner_steps = self.inner_steps if inner_steps is None else inner_steps
+        task_params = learner.adapt(learner.meta_params, support)
+        state = fitted_state(learner, task_params, support.inputs)
+        classes = 1 + int(support.targets.max()) if are_classes(support.targets) else None
+        return Fitted(learner, state, classes)
 
     def loss_and_predictions(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensors]:
         """Loss and predictions of ``f`` on the query set."""

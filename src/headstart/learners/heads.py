@@ -13,6 +13,7 @@ from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.learners.checks import are_classes, check_classes, values_are_at_hand
+from headstart.learners.fitted import Fitted
 from headstart.params import Params
 
 
@@ -41,6 +42,14 @@ class AnyWays(Learner, ABC):
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """As for every learner, from a head that is made for the task."""
         return super().adaptation({**meta_params, **self.new_head(meta_params, support)}, support, steps, every=every)
+
+    def fit(self, support: Examples, inner_steps: int | None = None) -> Fitted:
+        """As for every learner, with a head for as many classes as the support set has."""
+        super().check_support(support)
+        learner = copy.copy(self)
+        if are_classes(support.targets):
+            learner.ways = 1 + int(support.targets.max())
+        return super(AnyWays, learner).fit(support, inner_steps)
 
 
 def set_to(learner: Learner, episodes: Episodes) -> Learner:

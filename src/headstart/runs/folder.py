@@ -169,17 +169,26 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         BadInputError: the folder holds no run, or its configuration cannot be read.
     """
+    if not (path / "config.json").exists():
+        raise BadInputError(f"{path} is not a run folder: it holds no config.json.")
+    return read_json(path / "config.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run.
+
+    Raises:
+        BadInputError: it cannot be read, or holds something else.
+    """
     try:
-        config = json.loads((path / "config.json").read_text())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadInputError(f"{path} is not a run folder: it holds no config.json.") from error
+        content = json.loads(path.read_text())
     except OSError as error:
-        raise BadInputError(f"{path / 'config.json'} cannot be read: {error.strerror}.") from error
+        raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInputError(f"{path / 'config.json'} is not readable JSON; the run cannot be used.") from error
-    if not isinstance(config, dict):
-        raise BadInputError(f"{path / 'config.json'} holds no configuration; the run cannot be used.")
-    return config
+        raise BadInputError(f"{path} is not readable JSON; the run cannot be used.") from error
+    if not isinstance(content, dict):
+        raise BadInputError(f"{path} holds no configuration; the run cannot be used.")
+    return content
 
 
 def load_meta_params(path: Path, way_out: str) -> Params:
