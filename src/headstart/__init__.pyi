@@ -58,6 +58,8 @@ from .trained.files import save_fitted as save_fitted
 from .trained.files import save_learner as save_learner
 from .trained.load import load as load
 from .trained.load import load_fitted as load_fitted
+from .training.callbacks import Event as Event
+from .training.callbacks import tensorboard as tensorboard
 from .training.loop import train as train
 from .training.state import TrainingState as TrainingState
 from .training.validation import Validation as Validation

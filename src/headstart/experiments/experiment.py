@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,7 @@ from headstart.problems.problem import TaskSets
 from headstart.runs.folder import RunFolder
 from headstart.system.process import local_rank
 from headstart.tasks.distribution import TaskDistribution, moved, outputs_of
+from headstart.training.callbacks import Callback
 from headstart.training.loop import train
 from headstart.training.state import TrainingState
 from headstart.training.validation import Validation
@@ -121,7 +122,7 @@ class Experiment:
         return build_learner(self.settings, tuple(example.shape), outputs_of(self.blank_tasks)).to(self.device)
 
     @cached_property
-    def optimizer(self) -> Callable[[Iterable[Tensor]], Optimizer]:
+    def optimizer(self) -> Callable[[Sequence[Tensor]], Optimizer]:
         """The outer optimizer, waiting for the meta-parameters."""
         return build_optimizer(self.settings.outer_loop)
 
@@ -162,7 +163,7 @@ class Experiment:
         plan = self.engine.plan(self.learner.meta_params, episodes)
         return min(torch.get_num_threads(), meta_batch) if plan.compile != "no" else 1
 
-    def train(self, run: RunFolder | None) -> TrainingState:
+    def train(self, run: RunFolder | None, callbacks: Sequence[Callback] = ()) -> TrainingState:
         """Trains in the run folder, or goes on training there; what is validated is what will be tested."""
         outer, steps = self.settings.outer_loop, self.settings.method.inner_steps_in_test
         return train(
@@ -178,6 +179,7 @@ class Experiment:
             run=run,
             checkpoint_every=self.settings.run.checkpoint_every,
             stop_on_signal=True,
+            callbacks=callbacks,
         )
 
     def test(self, learner: Learner, *, seed: int = 0, transductive: bool = True) -> Evaluation:
