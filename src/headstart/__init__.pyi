@@ -38,6 +38,7 @@ from .models.conv4 import Conv4 as Conv4
 from .models.low_rank import LowRankLinear as LowRankLinear
 from .models.low_rank import with_low_rank as with_low_rank
 from .models.mlp import MLP as MLP
+from .models.resnet12 import ResNet12 as ResNet12
 from .models.searchable import SearchableConv4 as SearchableConv4
 from .models.transformer import Transformer as Transformer
 from .problems.problem import ClassificationTask as ClassificationTask

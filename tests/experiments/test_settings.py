@@ -194,7 +194,7 @@ def test_what_a_method_or_a_model_needs_the_problem_must_have(settings: Settings
     [
         (default_settings(), "inner_batch", "--inner-batch goes with --method reptile, not maml"),
         (default_settings(), "damping", "--damping goes with --method implicit_maml, not maml"),
-        (default_settings(model="transformer"), "norm", "--norm goes with --model conv4 or mlp or searchable, not tr"),
+        (default_settings(model="transformer"), "norm", "--norm goes with --model conv4 or mlp or resnet12 or search"),
         (default_settings(model="mlp"), "downsample", "--downsample goes with --model conv4, not mlp"),
         (default_settings(), "structure", "--structure goes with --model searchable, not conv4"),
         (default_settings(), "resize", "--resize goes with --problem omniglot, not glyphs"),
