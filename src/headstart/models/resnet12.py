@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -75,9 +76,9 @@ class ResNet12(nn.Module):
         super().__init__()
         if len(widths) != 4 or min(ways, channels, *widths) < 1:
             raise BadInputError(f"ResNet12 needs four widths, and positive sizes, not {ways=}, {channels=}, {widths=}.")
-        sizes = [channels, *widths]
-        self.blocks = nn.Sequential(*[ResidualBlock(*sizes[i : i + 2], norm, activation) for i in range(4)])
-        self.head = nn.Linear(sizes[-1], ways)
+        sizes = pairwise([channels, *widths])
+        self.blocks = nn.Sequential(*[ResidualBlock(before, width, norm, activation) for before, width in sizes])
+        self.head = nn.Linear(widths[-1], ways)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits ``[example, ways]`` of images ``[example, channels, height, width]``."""
