@@ -1,5 +1,6 @@
 from .datasets.glyphs import draw_glyphs as draw_glyphs
 from .datasets.image_classes import ImageClasses as ImageClasses
+from .datasets.labelled import LabelledExamples as LabelledExamples
 from .datasets.omniglot import load_omniglot as load_omniglot
 from .datasets.splits import Split as Split
 from .datasets.splits import lake_split as lake_split
@@ -51,6 +52,7 @@ from .tasks.classification import ClassificationTasks as ClassificationTasks
 from .tasks.distribution import TaskDistribution as TaskDistribution
 from .tasks.held_out import HeldOutTasks as HeldOutTasks
 from .tasks.quadratics import QuadraticTasks as QuadraticTasks
+from .tasks.regression import RegressionTasks as RegressionTasks
 from .tasks.sinusoid import SinusoidTasks as SinusoidTasks
 from .tasks.supervised import SupervisedTasks as SupervisedTasks
 from .training.loop import train as train
