@@ -36,6 +36,7 @@ from .learners.scoring import Metric as Metric
 from .learners.structure_search import StructureSearch as StructureSearch
 from .learners.unicorn_maml import UnicornMAML as UnicornMAML
 from .models.conv4 import Conv4 as Conv4
+from .models.frozen import Frozen as Frozen
 from .models.low_rank import LowRankLinear as LowRankLinear
 from .models.low_rank import with_low_rank as with_low_rank
 from .models.mlp import MLP as MLP
