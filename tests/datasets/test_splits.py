@@ -69,7 +69,7 @@ def test_the_lake_split_of_other_classes_is_refused() -> None:
 
 
 def test_the_random_split_is_that_of_mamls_code_in_size() -> None:
-    split = random_split(CLASS_NAMES)
+    split = random_split(CLASS_NAMES, (1100, 100, 423))
     assert [len(part) for part in split] == [1100, 100, 423]
     assert set(sum(split, ())) == set(CLASS_NAMES)
 

@@ -35,6 +35,7 @@ class Train(Settings):
 
     def run_command(self, argv: list[str]) -> int:
         """Trains and tests."""
+        from headstart.distributed.processes import together
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import path_of_run
 
@@ -42,7 +43,7 @@ class Train(Settings):
             settings = experiment.settings.replace(out=path_of_run(experiment.settings))
             return start_training(settings, [*argv, "--out", str(settings.run.out)], workers)
 
-        return in_processes(lambda: Experiment(self), train, workers_of, meta_batch_of, start)
+        return in_processes(lambda: Experiment(together(self.resolved)), train, workers_of, meta_batch_of, start)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Resume:
     """Run folder."""
     data_root: Path | None = None
     """Folder of the Omniglot zips, if not where it was."""
+    path: Path | None = None
+    """Folder or table of your own data, if not where it was."""
     device: str | None = None
     """Where: cpu, cuda or auto, if not where it was."""
     workers: int | None = None
@@ -65,7 +68,7 @@ class Resume:
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import settings_of_run
 
-        moved = {name: getattr(self, name) for name in ("data_root", "device", "workers")}
+        moved = {name: getattr(self, name) for name in ("data_root", "path", "device", "workers")}
 
         def resolve() -> Experiment:
             return Experiment(settings_of_run(self.run).replace(**{k: v for k, v in moved.items() if v is not None}))

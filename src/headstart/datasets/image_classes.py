@@ -48,6 +48,10 @@ class ImageClasses(NamedTuple):
         """How tasks turn the images unless told otherwise: a turned character is another character."""
         return "classes"
 
+    def on_paper(self, images: Tensor) -> Tensor:
+        """Images of the data set as a person draws them: dark on white."""
+        return 255 - images
+
     def choose(self, names: Sequence[str]) -> ImageClasses:
         """The classes with the given ``names``, in that order.
 

@@ -75,6 +75,10 @@ class LabelledExamples(_Fields):
         """How tasks turn the images unless told otherwise: nobody knows whether a turned one is of the same class."""
         return "none"
 
+    def on_paper(self, images: Tensor) -> Tensor:
+        """Images of the data set for a person to look at: as they are."""
+        return images
+
     def choose(self, names: Sequence[str]) -> LabelledExamples:
         """The classes with the given ``names``, in that order; the inputs are shared, not copied.
 

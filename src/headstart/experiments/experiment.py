@@ -28,7 +28,7 @@ from headstart.learners.heads import AnyWays
 from headstart.problems.problem import TaskSets
 from headstart.runs.folder import RunFolder
 from headstart.system.process import local_rank
-from headstart.tasks.distribution import TaskDistribution, moved, outputs_of
+from headstart.tasks.distribution import TaskDistribution, example_of, moved, outputs_of
 from headstart.training.loop import train
 from headstart.training.state import TrainingState
 from headstart.training.validation import Validation
@@ -98,7 +98,18 @@ class Experiment:
         """
         sets = self.settings.chosen_problem.task_sets(self.settings.problem, self.settings.task)
         training, validation, test = (moved(tasks, self.device) for tasks in sets)
-        return TaskSets(self._trained_on(training), validation, test)
+        if self.trained:
+            together(lambda: self._check_shape(test))
+        return TaskSets(training if self.trained else self._trained_on(training), validation, test)
+
+    def _check_shape(self, test: TaskDistribution) -> None:
+        """Refuses examples of another shape than those that the learner was trained on."""
+        shown, learned = (example_of(tasks) for tasks in (test, self.blank_tasks))
+        if shown.shape != learned.shape:
+            raise BadInputError(
+                f"the run was trained on examples of {'x'.join(map(str, learned.shape))}, and cannot be evaluated on "
+                f"those of {'x'.join(map(str, shown.shape))}; choose other data."
+            )
 
     @cached_property
     def blank_tasks(self) -> TaskDistribution:
@@ -127,8 +138,8 @@ class Experiment:
         with torch.random.fork_rng():
             torch.manual_seed(self.settings.run.seed)
             given = {**values, "model": self.model, "inner_rule": getattr(headstart, rule)}
-            given |= {"metric": self.settings.chosen_problem.metric}
-            given |= {"ways": getattr(self.settings.task, "ways_in_training", None)}
+            ways = getattr(self.settings.task, "ways_in_training", None)
+            given |= {"metric": self.settings.chosen_problem.metric, "ways": ways}
             torch.manual_seed(self.settings.run.seed)  # of what an update rule draws
             taken = given.keys() & inspect.signature(learner).parameters.keys()
             built: Learner = learner(**{**{name: given[name] for name in taken}, **method.arguments})
@@ -138,7 +149,7 @@ class Experiment:
     def model(self) -> nn.Module:
         """The architecture of *f*, for examples of the problem's shape."""
         method, settings = self.settings.chosen_method, self.settings.model
-        example = self.blank_tasks.sample(1, torch.Generator(self.device)).query.inputs[0, 0]
+        example = example_of(self.blank_tasks)
         more = getattr(self.settings.method, method.inputs) if method.inputs else 0
         shape = (example.shape[0] + more, *example.shape[1:])
         model = MODELS[settings.model].build(settings, shape, outputs_of(self.blank_tasks))

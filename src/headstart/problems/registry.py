@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from headstart.problems.folder import Folder
 from headstart.problems.glyphs import Glyphs
 from headstart.problems.omniglot import Omniglot
 from headstart.problems.problem import Problem
 from headstart.problems.sinusoid import Sinusoid
+from headstart.problems.table import Table
 
-PROBLEMS: dict[str, Problem] = {"glyphs": Glyphs(), "omniglot": Omniglot(), "sinusoid": Sinusoid()}
+PROBLEMS: dict[str, Problem] = {
+    "glyphs": Glyphs(),
+    "omniglot": Omniglot(),
+    "sinusoid": Sinusoid(),
+    "folder": Folder(),
+    "table": Table(),
+}
 
 
 def register_problem(name: str, problem: Problem) -> None:
