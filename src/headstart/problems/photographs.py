@@ -1,0 +1,106 @@
+"""The data sets of photographs of the few-shot literature, from the files that a user has."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import headstart as hs
+from headstart.problems.folder import labelled
+from headstart.problems.images import PixelSettings, looks_of
+from headstart.problems.own_data import OwnData, path_of
+from headstart.problems.settings import Count
+
+if TYPE_CHECKING:
+    from headstart.datasets.decoding import Form
+    from headstart.datasets.folder import ImageFolder
+    from headstart.datasets.standard_sets import StandardSet
+
+
+@dataclass(frozen=True)
+class PhotographSettings(PixelSettings):
+    """Flags of the problems of mini-ImageNet, tiered-ImageNet and CUB."""
+
+    path: Path | None = None
+    """Folder of the images: a sub-folder per class, or train, val and test with such folders, or CSV files of them."""
+    image_size: Count = 84
+    """Pixels along each side; of an image that is not square its middle is taken."""
+    rotations: Literal["classes", "tasks", "none"] = "none"
+    """Turns by 90 degrees in training: new classes, random per class and task, or none."""
+    colour: Literal["grey", "rgb"] = "rgb"
+    """Whether images have one channel or three."""
+
+    split: ClassVar[str] = "own"
+
+
+@dataclass(frozen=True)
+class SmallPhotographSettings(PhotographSettings):
+    """Flags of the problems of CIFAR-FS and FC100."""
+
+    image_size: Count = 32
+    """Pixels along each side."""
+
+
+class Photographs(OwnData):
+    """Tasks of a standard data set with its standard split, of which the user has the images."""
+
+    has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
+
+    def __init__(self, name: str, settings: type[PhotographSettings]) -> None:
+        self.name = name
+        self.settings = settings  # type: ignore[misc]  # of the object, since they differ in their defaults alone
+
+    @property
+    def row(self) -> StandardSet:
+        """What the data set must hold."""
+        from headstart.datasets.standard_sets import STANDARD_SETS
+
+        return STANDARD_SETS[self.name]
+
+    def split(self, settings: PhotographSettings) -> hs.Split:
+        """The standard split."""
+        return self.row.split
+
+    def listed(self, settings: PhotographSettings) -> ImageFolder:
+        """The images, with their number and the names of their classes checked."""
+        from headstart.datasets.folder import list_images
+
+        return self.row.checked(list_images(path_of(settings, f"the folder with the images of {self.row.title}")))
+
+    def blank(self, settings: PhotographSettings) -> tuple[hs.LabelledExamples, hs.Split]:
+        """As many images as there are, white all over; none of them is opened."""
+        import torch
+
+        listing, form = self.listed(settings), form_of(settings)
+        white = torch.zeros(1, dtype=torch.uint8).expand(len(listing.files), form.channels, form.size, form.size)
+        return labelled(white, listing), self.row.split
+
+    def load(self, settings: PhotographSettings) -> hs.LabelledExamples:
+        """All images, from the cache or decoded into it."""
+        from headstart.datasets.image_cache import cached_images
+
+        listing = self.listed(settings)
+        return labelled(cached_images(listing.root, listing.files, form_of(settings)), listing)
+
+    def rotations(self, settings: PhotographSettings) -> dict[str, Any]:
+        """Those of the flags."""
+        unseen = settings.test_rotations
+        return {"train": settings.rotations, "validation": unseen, "test": unseen}
+
+    def resolved(self, settings: PhotographSettings) -> PhotographSettings:
+        """The settings with the whole path."""
+        return dataclasses.replace(settings, path=self.listed(settings).root.resolve())
+
+    def settings_like(self, other: Any) -> PhotographSettings:
+        """Images that look as those of ``other``, in the standard split."""
+        like: PhotographSettings = self.settings(**{"colour": "grey", **looks_of(other, self.settings)})
+        return like
+
+
+def form_of(settings: PhotographSettings) -> Form:
+    """What the images are brought to."""
+    from headstart.datasets.decoding import Form
+
+    return Form(settings.image_size, {"grey": 1, "rgb": 3}[settings.colour], invert=False)
