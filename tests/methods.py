@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -164,6 +165,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "ResNet12": lambda: hs.ResNet12(WAYS, channels=1, widths=(2, 3, 3, 4), activation=F.softplus),
     "MLP-batch": lambda: hs.MLP(64, WAYS, (16, 16), norm="batch", activation=torch.tanh),
     "MLP-none": lambda: hs.MLP(64, WAYS, (16, 16), activation=torch.tanh),
+    "Frozen": lambda: nn.Sequential(
+        OrderedDict(body=hs.Frozen(WithNativeBatchNorm(), head="head"), head=nn.Linear(4 * 3 * 3, WAYS))
+    ),
     "user": WithNativeBatchNorm,
 }
 SIDES = {"Conv4-max_pool": 16, "ResNet12": 16}

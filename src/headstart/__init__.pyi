@@ -6,6 +6,8 @@ from .datasets.splits import Split as Split
 from .datasets.splits import lake_split as lake_split
 from .datasets.splits import random_split as random_split
 from .datasets.splits import read_split as read_split
+from .datasets.standard_sets import load_standard_set as load_standard_set
+from .datasets.standard_sets import standard_split as standard_split
 from .engine.meta_gradient import MetaGradient as MetaGradient
 from .episodes import Episodes as Episodes
 from .episodes import Examples as Examples

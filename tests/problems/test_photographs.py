@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import headstart as hs
 from headstart.datasets import standard_sets
@@ -67,7 +70,9 @@ def test_a_run_of_something_else_is_evaluated_with_its_own_kind_of_image() -> No
 def test_a_missing_path_and_an_incomplete_folder_are_named(photographs: Path) -> None:
     problem = PROBLEMS["cifar_fs"]
     with pytest.raises(BadInputError, match="--path is missing: name the folder with the images of CIFAR-FS"):
-        problem.blank_tasks(SmallPhotographSettings(), TASK)
+        problem.resolved(SmallPhotographSettings())
+    with pytest.raises(BadInputError, match="no standard data set 'cifar'; choose one of mini_imagenet, tiered"):
+        hs.load_standard_set("cifar", photographs)
     (photographs / "apple" / "2.png").unlink()
     with pytest.raises(BadInputError, match="is not CIFAR-FS: classes with another number of images: 1, 'apple' with"):
         problem.task_sets(SmallPhotographSettings(path=photographs), TASK)
@@ -91,3 +96,22 @@ def test_features_of_the_three_parts_are_computed_once_and_a_learner_trains_on_t
     images, features = (part.sample(2, torch.Generator().manual_seed(1)).query for part in (task_sets.test, test))
     assert images.targets.equal(features.targets)
     assert (frozen(images.inputs.flatten(0, 1)) - features.inputs.flatten(0, 1)).abs().max() < 1e-5
+
+
+def test_the_tutorial_runs(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "photographs.md").read_text()
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert code
+    text = code.group(1)
+    assert len([line for line in text.splitlines() if line]) <= 15
+    for large, small in {
+        "mini_imagenet": "cifar_fs",
+        "queries=10": "queries=2",
+        "meta_steps=500": "meta_steps=2",
+        "count=1000": "count=2",
+    }.items():
+        assert large in text
+        text = text.replace(large, small)
+    backbone = nn.Sequential(OrderedDict(body=hs.ResNet12(5, widths=(2, 3, 4, 5), norm="none"), fc=nn.Linear(5, 7)))
+    exec(compile(text, "photographs.md", "exec"), {"path": photographs, "backbone": backbone})
+    assert "2 tasks" in capsys.readouterr().out

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from headstart.datasets.folder import ImageFolder
+import torch
+
+from headstart.datasets.decoding import Form
+from headstart.datasets.folder import ImageFolder, list_images
+from headstart.datasets.image_cache import cached_images
+from headstart.datasets.labelled import LabelledExamples
 from headstart.datasets.splits import Split, read_split
 from headstart.errors import BadInputError
 
@@ -106,3 +111,72 @@ STANDARD_SETS = {
 }
 """Sources: Ravi and Larochelle (2017); Ren et al. (2018); Bertinetto et al. (2019); Oreshkin et al. (2018); Wah et al.
 (2011), "The Caltech-UCSD Birds-200-2011 dataset", split by Chen et al. (2019)."""
+
+
+def standard_set(name: str) -> StandardSet:
+    """The row of a data set.
+
+    Raises:
+        BadInputError: there is none of that name.
+    """
+    if name not in STANDARD_SETS:
+        raise BadInputError(f"there is no standard data set {name!r}; choose one of {', '.join(STANDARD_SETS)}.")
+    return STANDARD_SETS[name]
+
+
+def standard_split(name: str) -> Split:
+    """The classes of a standard data set to train on, to validate and to test, in the split of the literature.
+
+    Args:
+        name: ``"mini_imagenet"``, ``"tiered_imagenet"``, ``"cifar_fs"``, ``"fc100"`` or ``"cub"``.
+
+    Raises:
+        BadInputError: there is no such data set.
+
+    Source: see ``STANDARD_SETS``.
+
+    >>> standard_split("cub").test[0], [len(part) for part in standard_split("tiered_imagenet")]
+    ('004.Groove_billed_Ani', [351, 97, 160])
+    """
+    return standard_set(name).split
+
+
+def load_standard_set(
+    name: str,
+    root: str | Path,
+    *,
+    size: int | None = None,
+    channels: Literal[1, 3] = 3,
+    cache: str | Path | None = None,
+) -> LabelledExamples:
+    """The images of a standard data set in a folder of the user's, decoded once into a cache, with their classes.
+
+    Args:
+        name: as in :func:`standard_split`.
+        root: a folder with a sub-folder per class, wherever it lies; with ``train``, ``val`` and ``test`` in which such
+            folders lie; or with ``train.csv``, ``val.csv``, ``test.csv`` (``filename,label``) and ``images/``.
+        size: pixels along each side; by default 84, or 32 of the classes of CIFAR-100.
+        channels: 3 for colour, 1 for grey.
+        cache: the folder that decoded images are kept in, by default as for :func:`headstart.load_omniglot`.
+
+    Shapes:
+        inputs: uint8 ``[example, channels, size, size]``, memory-mapped
+
+    Raises:
+        BadInputError: the folder is not that data set, or images cannot be read.
+        RunStoppedError: the cache cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "001.Black_footed_Albatross").mkdir()
+    ...     Path(folder, "001.Black_footed_Albatross", "1.jpg").touch()
+    ...     load_standard_set("cub", folder)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    headstart.errors.BadInputError: '...' is not CUB: missing classes: 199, '002.Laysan_Albatross' the first of them;...
+    """
+    row = standard_set(name)
+    listing = row.checked(list_images(Path(root).expanduser()))
+    form = Form(row.side if size is None else size, channels, invert=False)
+    images = cached_images(listing.root, listing.files, form, None if cache is None else Path(cache).expanduser())
+    position = {label: index for index, label in enumerate(listing.names)}
+    return LabelledExamples(images, torch.tensor([position[label] for label in listing.labels]), listing.names)

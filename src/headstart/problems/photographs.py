@@ -11,12 +11,16 @@ import headstart as hs
 from headstart.problems.folder import labelled
 from headstart.problems.images import PixelSettings, looks_of
 from headstart.problems.own_data import OwnData, path_of
+from headstart.problems.problem import ClassificationTask
 from headstart.problems.settings import Count
 
 if TYPE_CHECKING:
-    from headstart.datasets.decoding import Form
+    from torch import Tensor
+
     from headstart.datasets.folder import ImageFolder
     from headstart.datasets.standard_sets import StandardSet
+
+CHANNELS: dict[str, Literal[1, 3]] = {"grey": 1, "rgb": 3}
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class Photographs(OwnData):
     @property
     def row(self) -> StandardSet:
         """What the data set must hold."""
-        from headstart.datasets.standard_sets import STANDARD_SETS
+        from headstart.datasets.standard_sets import standard_set
 
-        return STANDARD_SETS[self.name]
+        return standard_set(self.name)
 
     def split(self, settings: PhotographSettings) -> hs.Split:
         """The standard split."""
@@ -67,22 +71,32 @@ class Photographs(OwnData):
         """The images, with their number and the names of their classes checked."""
         from headstart.datasets.folder import list_images
 
-        return self.row.checked(list_images(path_of(settings, f"the folder with the images of {self.row.title}")))
+        return self.row.checked(list_images(self.root(settings)))
+
+    def root(self, settings: PhotographSettings) -> Path:
+        """The folder of the images."""
+        return path_of(settings, f"the folder with the images of {self.row.title}")
 
     def blank(self, settings: PhotographSettings) -> tuple[hs.LabelledExamples, hs.Split]:
         """As many images as there are, white all over; none of them is opened."""
+        listing = self.listed(settings)
+        return labelled(white_images(len(listing.files), settings), listing), self.row.split
+
+    def blank_tasks(self, settings: PhotographSettings, task: ClassificationTask) -> hs.ClassificationTasks:
+        """Training tasks of white images, whose number is known without the folder, which may be elsewhere by now."""
         import torch
 
-        listing, form = self.listed(settings), form_of(settings)
-        white = torch.zeros(1, dtype=torch.uint8).expand(len(listing.files), form.channels, form.size, form.size)
-        return labelled(white, listing), self.row.split
+        names, each = self.row.split.train, task.shots_in_training + task.queries
+        targets = torch.arange(len(names)).repeat_interleave(each)
+        return self._tasks(
+            hs.LabelledExamples(white_images(len(targets), settings), targets, names), settings, task, "train"
+        )
 
     def load(self, settings: PhotographSettings) -> hs.LabelledExamples:
         """All images, from the cache or decoded into it."""
-        from headstart.datasets.image_cache import cached_images
-
-        listing = self.listed(settings)
-        return labelled(cached_images(listing.root, listing.files, form_of(settings)), listing)
+        return hs.load_standard_set(
+            self.name, self.root(settings), size=settings.image_size, channels=CHANNELS[settings.colour]
+        )
 
     def rotations(self, settings: PhotographSettings) -> dict[str, Any]:
         """Those of the flags."""
@@ -99,8 +113,9 @@ class Photographs(OwnData):
         return like
 
 
-def form_of(settings: PhotographSettings) -> Form:
-    """What the images are brought to."""
-    from headstart.datasets.decoding import Form
+def white_images(count: int, settings: PhotographSettings) -> Tensor:
+    """So many images, in the memory of one pixel."""
+    import torch
 
-    return Form(settings.image_size, {"grey": 1, "rgb": 3}[settings.colour], invert=False)
+    size = settings.image_size
+    return torch.zeros(1, dtype=torch.uint8).expand(count, CHANNELS[settings.colour], size, size)
