@@ -118,7 +118,7 @@ class Evaluate:
         learner = trained_learner(experiment, run)
         result = experiment.test(learner, seed=self.test_seed, transductive=not self.inductive)
         trained, evaluated = experiment.as_trained.record(), experiment.settings.record()
-        trained = {**self.unchanged(experiment.as_trained).record(), **trained}
+        trained = {**self.unchanged(experiment.as_trained).record(), "problem": trained["problem"]}
         changed = {name: value for name, value in evaluated.items() if value != trained.get(name) and name in LABELS}
         labels = [LABELS[name].format(Path(str(changed[name])).stem) for name in LABELS if name in changed]
         labels += ["inductive"] * self.inductive + [f"seed{self.test_seed}"] * (self.test_seed != 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import headstart as hs
 from headstart.problems.images import PixelSettings, looks_of
 from headstart.problems.own_data import ALL, OwnData, OwnSettings, path_of
+from headstart.problems.problem import ClassificationTask
 from headstart.problems.settings import Count
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ class Folder(OwnData):
 
         listing = listed(settings)
         return labelled(cached_images(listing.root, listing.files, form_of(settings)), listing)
+
+    def blank_tasks(self, settings: FolderSettings, task: ClassificationTask) -> hs.ClassificationTasks:
+        """Training tasks of white images; of a run their number is known without its folder, which may be elsewhere."""
+        import torch
+
+        _, counts, _ = settings.split_parts
+        if not counts:
+            return super().blank_tasks(settings, task)
+        form, each = form_of(settings), task.shots_in_training + task.queries
+        white = torch.zeros(1, dtype=torch.uint8).expand(counts[0] * each, form.channels, form.size, form.size)
+        data = hs.LabelledExamples(white, torch.arange(counts[0]).repeat_interleave(each), map(str, range(counts[0])))
+        return self._tasks(data, settings, task, "train")
 
     def rotations(self, settings: FolderSettings) -> dict[str, Any]:
         """Those of the flags."""

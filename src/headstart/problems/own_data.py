@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -33,6 +34,23 @@ class OwnSettings:
     split_seed: Natural = 0
     """Which random split."""
 
+    @property
+    def split_parts(self) -> tuple[str, tuple[int, ...], str]:
+        """Of ``random:60,20,20@1f0c``: the kind of split, its counts, and the classes' digest, which a run records.
+
+        Raises:
+            BadInputError: the counts are no numbers.
+        """
+        kind, colon, rest = self.split.partition(":")
+        counts, _, digest = rest.partition("@")
+        if not colon or kind not in ("random", "own"):
+            return self.split, (), ""
+        try:
+            train, validation, test = (int(count) for count in counts.split(","))
+        except ValueError as error:
+            raise BadInputError(f"--split {self.split} has no three numbers; write it as random:60,20,20.") from error
+        return kind, (train, validation, test), digest
+
 
 class OwnData(ClassProblem):
     """Classes of the user's own. A subclass lists what there is, and loads it."""
@@ -54,80 +72,81 @@ class OwnData(ClassProblem):
         """
 
     def rotations(self, settings: Any) -> dict[str, Any]:
-        """How each of the three parts is turned, if it is."""
+        """How the examples of each part of the split are turned, if they are."""
         return {}
 
     def split(self, settings: Any) -> hs.Split:
         """The split that ``--split`` means for the data."""
-        return self._split(settings, *self._listed(settings))
-
-    def _listed(self, settings: Any) -> tuple[tuple[str, ...], hs.Split | None]:
         data, ready = self.blank(settings)
-        return data.names, ready
-
-    def _split(self, settings: Any, names: tuple[str, ...], ready: hs.Split | None) -> hs.Split:
-        kind, _, counts = settings.split.partition(":")
+        kind, counts, digest = settings.split_parts
         if kind in ("auto", "own") and ready:
-            return ready
-        if kind in ("auto", "random"):
-            return hs.random_split(names, numbers(counts) if counts else None, settings.split_seed)
-        if settings.split == ALL:
+            split = ready
+        elif kind in ("auto", "random"):
+            split = hs.random_split(data.names, counts or None, settings.split_seed)
+        elif kind == ALL:
             raise BadInputError("--split all leaves no class to train on: it is for headstart evaluate.")
-        if settings.split == "own":
+        elif kind == "own":
             raise BadInputError(f"--split own: {settings.path} has no train, val and test; choose random.")
-        return split_in_file(settings.split, "auto", "random", "own", ALL)
+        else:
+            split = split_in_file(kind, "auto", "random", "own", ALL)
+        if digest not in ("", digest_of(split)):
+            raise BadInputError(
+                f"the classes of {settings.path} are not those that the run was trained with: some have come, gone or "
+                "been renamed since. Bring them back; or, if all are new to the run, name them with --problem as well."
+            )
+        return split
 
     def tested(self, settings: Any) -> tuple[str, ...]:
         """The names of the classes that are tested on."""
-        return self._listed(settings)[0] if settings.split == ALL else self.split(settings).test
+        return self.blank(settings)[0].names if settings.split == ALL else self.split(settings).test
 
     def resolved(self, settings: Any) -> Any:
-        """The settings with the whole path, and the number of classes of each part."""
-        names, ready = self._listed(settings)
-        kind = "own" if settings.split == "auto" and ready else settings.split
-        if kind in ("auto", "random"):
-            counts = map(len, self._split(settings, names, None))
-            kind = f"random:{','.join(map(str, counts))}"
+        """The settings with the whole path, and with how many classes each part of the split has, and which."""
+        split, (kind, _, _) = self.split(settings), settings.split_parts
+        if kind in ("auto", "random", "own"):
+            kind = "own" if kind != "random" and self.blank(settings)[1] else "random"
+            kind += f":{','.join(str(len(part)) for part in split)}@{digest_of(split)}"
         return dataclasses.replace(settings, path=settings.path.expanduser().resolve(), split=kind)
 
     def task_sets(self, settings: Any, task: ClassificationTask) -> TaskSets:
         """Tasks of the three parts of the split; of all classes in each, if ``--split all`` says so."""
         from headstart.distributed.processes import rank, together
 
+        parts = together(lambda: self._parts(settings))
+        blank = together(lambda: self.blank(settings)[0])
+        together(
+            lambda: self._sets(blank, parts, settings, task)
+        )  # what cannot be done shows before images are decoded
         mine = together(lambda: self.load(settings) if rank() == 0 else None)  # who fills the cache for the others
         data = together(lambda: mine or self.load(settings))
-        if settings.split == ALL:
-            logger.info("%s: all %d classes to test", settings.path, len(data.names))
-            test = self._tasks(data, settings, task, "test")
-            return TaskSets(test, test, test)
-        split = self.split(settings)
-        sizes = (
-            f"{len(split.train)} classes to train on, {len(split.validation)} to validate, {len(split.test)} to test"
+        train, validation, test = map(len, parts)
+        shares = f"{train} classes to train on, {validation} to validate, {test} to test"
+        logger.info(
+            "%s, split %s: %s", settings.path, settings.split, shares if settings.split != ALL else f"{test} classes"
         )
-        logger.info("%s, split %s: %s", settings.path, settings.split, sizes)
-        return self._sets(data, split, settings, task)
+        return self._sets(data, parts, settings, task)
 
     def blank_tasks(self, settings: Any, task: ClassificationTask) -> hs.ClassificationTasks:
-        """Training tasks of the right shapes; what cannot be done with the number of examples shows here."""
-        data, ready = self.blank(settings)
-        training: hs.ClassificationTasks = self._sets(
-            data, self._split(settings, data.names, ready), settings, task
-        ).training  # type: ignore[assignment]
-        return training
+        """Training tasks of the right shapes, of as many classes as there will be."""
+        data = self.blank(settings)[0]
+        return self._tasks(data.choose(self.split(settings).train), settings, task, "train")
 
-    def _sets(self, data: hs.LabelledExamples, split: hs.Split, settings: Any, task: ClassificationTask) -> TaskSets:
-        return TaskSets(
-            *(self._tasks(data.choose(names), settings, task, part) for part, names in split._asdict().items())
-        )
+    def _parts(self, settings: Any) -> tuple[tuple[str, ...], ...]:
+        return (self.tested(settings),) * 3 if settings.split == ALL else tuple(self.split(settings))
+
+    def _sets(
+        self, data: hs.LabelledExamples, parts: tuple[tuple[str, ...], ...], settings: Any, task: ClassificationTask
+    ) -> TaskSets:
+        names = ("test",) * 3 if settings.split == ALL else hs.Split._fields
+        sets = (self._tasks(data.choose(part), settings, task, name) for name, part in zip(names, parts, strict=True))
+        return TaskSets(*sets)
 
     def _tasks(
         self, data: hs.LabelledExamples, settings: Any, task: ClassificationTask, part: str
     ) -> hs.ClassificationTasks:
-        sizes = (
-            {"ways": task.ways_in_training, "shots": task.shots_in_training, "queries": task.queries}
-            if part == "train"
-            else {"ways": task.ways, "shots": task.shots, "queries": task.test_queries}
-        )
+        sizes = {"ways": task.ways, "shots": task.shots, "queries": task.test_queries}
+        if part == "train":
+            sizes = {"ways": task.ways_in_training, "shots": task.shots_in_training, "queries": task.queries}
         try:
             return hs.ClassificationTasks(data, rotations=self.rotations(settings).get(part), **sizes)
         except BadInputError as error:
@@ -138,27 +157,20 @@ class OwnData(ClassProblem):
         return self.settings(split=ALL)
 
     def check_unseen(self, trained: Any, evaluated: Any) -> None:
-        """Refuses classes that were trained or validated on, if the data are the same."""
-        if trained.path == evaluated.path:
-            super().check_unseen(trained, evaluated)
+        """Refuses classes that were trained or validated on, if the data are the same: by their place, or, since they
+        may have been moved, by the names of their classes."""
+        here = dataclasses.replace(trained, path=evaluated.path)
+        if trained.path.resolve() != path_of(evaluated, "the data").resolve():
+            try:
+                self.split(here)
+            except BadInputError:
+                return  # the classes are others than those of training
+        super().check_unseen(here, evaluated)
 
 
-def numbers(counts: str) -> tuple[int, int, int]:
-    """The three numbers of ``--split random:60,20,20``.
-
-    Raises:
-        BadInputError: they are none.
-
-    >>> numbers("60,20,20")
-    (60, 20, 20)
-    """
-    try:
-        train, validation, test = (int(count) for count in counts.split(","))
-    except ValueError as error:
-        raise BadInputError(
-            f"--split random:{counts} has no three numbers; write one such as random:60,20,20."
-        ) from error
-    return train, validation, test
+def digest_of(split: hs.Split) -> str:
+    """What the names of the classes of a split come to."""
+    return hashlib.sha256(repr(tuple(split)).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def path_of(settings: Any, what: str) -> Path:

@@ -175,20 +175,14 @@ class ClassificationTasks:
         few = (counts < wanted).nonzero().flatten().tolist()
         if not few:
             return
-        least = int(counts[few].min())
-        if len(few) == len(counts) and least == int(counts.max()):
-            which = f"{least} examples per class"
-        else:
-            others = (
-                f", as have {len(few) - 1} other classes,"
-                if len(few) > 2
-                else ", as has one other class," * (len(few) - 1)
-            )
-            which = (
-                f"the class {self.data.names[few[0]]!r} has too few examples, {int(counts[few[0]])}{others or ';'} and"
-            )
+        least, way_out = int(counts[few].min()), ""
+        which = f"{least} examples per class"
+        if counts.min() < counts.max():
+            others = f" ({len(few) - 1} more have too few)" if len(few) > 1 else ""
+            which = f"the {int(counts[few[0]])} examples of the class {self.data.names[few[0]]!r}{others}"
+            way_out = ", or leave such classes out"
         raise BadInputError(
-            f"{which} cannot give {self.shots} shots + {self.queries} queries; ask for at most {least} in all."
+            f"{which} cannot give {self.shots} shots + {self.queries} queries; ask for at most {least} in all{way_out}."
         )
 
     def of(self, classes: Classes) -> ClassificationTasks:
