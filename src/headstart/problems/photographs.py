@@ -36,7 +36,7 @@ class PhotographSettings(PixelSettings):
     colour: Literal["grey", "rgb"] = "rgb"
     """Whether images have one channel or three."""
 
-    split: ClassVar[str] = "own"
+    split: ClassVar[str] = "standard"
 
 
 @dataclass(frozen=True)
