@@ -96,6 +96,21 @@ def test_another_seed_draws_another_random_split_of_every_class() -> None:
     assert {name for split in splits for name in split.validation} == set(names)
 
 
+@pytest.mark.parametrize(
+    ("classes", "counts"), [(3, (1, 1, 1)), (5, (3, 1, 1)), (10, (6, 2, 2)), (1623, (973, 325, 325))]
+)
+def test_a_random_split_fits_the_data_set(classes: int, counts: tuple[int, int, int]) -> None:
+    names = [str(index) for index in range(classes)]
+    split = random_split(names)
+    assert tuple(map(len, split)) == counts
+    assert {*sum(split, ())} == {*names}
+
+
+def test_two_classes_cannot_be_split() -> None:
+    with pytest.raises(BadInputError, match="2 classes cannot be split into training, validation and test"):
+        random_split("ab")
+
+
 @pytest.mark.parametrize("counts", [(4, 1, 1), (0, 1, 1), (1, -1, 1), (1, 1, 0)])
 def test_counts_that_cannot_be_drawn_are_refused(counts: tuple[int, int, int]) -> None:
     with pytest.raises(BadInputError, match=rf"into {', '.join(map(str, counts))} classes cannot be drawn from 5"):

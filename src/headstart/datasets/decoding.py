@@ -27,7 +27,8 @@ class Form(NamedTuple):
 
 
 def decode(path: Path, form: Form) -> np.ndarray:
-    """The image upright as its EXIF data say, on white where it is transparent, its middle square resized.
+    """The image upright as its EXIF data say, on white where it is transparent, and of its middle square the means over
+    the areas of the new pixels.
 
     Shapes:
         result: uint8 ``[channels, size, size]``
@@ -39,7 +40,9 @@ def decode(path: Path, form: Form) -> np.ndarray:
         check_size(image)
         image.draft(None, (2 * form.size, 2 * form.size))
         pixels = flat(ImageOps.exif_transpose(image)).convert("L" if form.channels == 1 else "RGB")
-    square = ImageOps.fit(pixels, (form.size, form.size), Image.Resampling.BILINEAR)
+    side, left, top = min(pixels.size), pixels.width // 2, pixels.height // 2
+    left, top = left - side // 2, top - side // 2
+    square = pixels.crop((left, top, left + side, top + side)).resize((form.size, form.size), Image.Resampling.BOX)
     array = np.asarray(square).reshape(form.size, form.size, form.channels).transpose(2, 0, 1)
     return 255 - array if form.invert else array
 

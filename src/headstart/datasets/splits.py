@@ -114,7 +114,8 @@ def random_split(names: Sequence[str], counts: tuple[int, int, int] | None = Non
     >>> [len(part) for part in random_split("abcdefghij")]
     [6, 2, 2]
     """
-    counts = share_out(len(names)) if counts is None else counts
+    if counts is None:
+        counts = share_out(len(names))
     if min(counts) < 1 or sum(counts) > len(names):
         raise BadInputError(
             f"A split into {', '.join(map(str, counts))} classes cannot be drawn from {len(names)}: "
@@ -128,9 +129,14 @@ def random_split(names: Sequence[str], counts: tuple[int, int, int] | None = Non
 def share_out(classes: int) -> tuple[int, int, int]:
     """60, 20 and 20 % of so many classes.
 
+    Raises:
+        BadInputError: there are fewer than three.
+
     >>> share_out(100), share_out(3)
     ((60, 20, 20), (1, 1, 1))
     """
+    if classes < 3:
+        raise BadInputError(f"{classes} classes cannot be split into training, validation and test: have 3 or more.")
     unseen = max(1, round(classes / 5))
     return classes - 2 * unseen, unseen, unseen
 
