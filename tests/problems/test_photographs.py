@@ -20,6 +20,7 @@ from headstart.problems.images import ImageSettings
 from headstart.problems.photographs import SmallPhotographSettings
 from headstart.problems.problem import ClassificationTask
 from headstart.problems.registry import PROBLEMS
+from headstart.tasks.distribution import outputs_of
 
 TASK = ClassificationTask(ways=5, shots=1, queries=2, test_queries=2)
 
@@ -37,6 +38,31 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels[..., 0], pixels[..., 1] = red, green
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{green}.png")
     return tmp_path / "data"
+
+
+@pytest.mark.parametrize("name", standard_sets.STANDARD_SETS)
+def test_every_standard_set_keeps_the_contract_of_a_problem(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = standard_sets.STANDARD_SETS[name]
+    classes = sum(row.split, ())
+    monkeypatch.setitem(standard_sets.STANDARD_SETS, name, row._replace(images=2 * len(classes), equal=True))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Image.new("L", (1, 1)).save(tmp_path / "pixel.png")
+    for label in classes:
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / "data" / label / f"{number}.png").write_bytes((tmp_path / "pixel.png").read_bytes())
+    settings = default_settings(name).replace(
+        path=tmp_path / "data", image_size=8, ways=3, shots=1, queries=1, test_queries=1
+    )
+    problem = settings.chosen_problem
+    sets, blank = (of(settings.problem, settings.task) for of in (problem.task_sets, problem.blank_tasks))
+    assert default_settings(name).problem.image_size == row.side
+    assert [tasks.class_count for tasks in sets] == [*map(len, row.split)]
+    assert outputs_of(blank) == outputs_of(sets.training) == 3
+    for tasks in (blank, *sets):
+        assert tasks.sample(2, torch.Generator()).query.inputs.shape == (2, 3, 3, 8, 8)
 
 
 def test_tasks_are_of_the_standard_split_at_its_size_and_in_colour(photographs: Path) -> None:
