@@ -199,7 +199,11 @@ def test_what_a_method_or_a_model_needs_the_problem_must_have(settings: Settings
         (default_settings(), "structure", "--structure goes with --model searchable, not conv4"),
         (default_settings(), "resize", "--resize goes with --problem omniglot, not glyphs"),
         (default_settings("omniglot"), "glyph_classes", "--glyph-classes goes with --problem glyphs, not omniglot"),
-        (default_settings("sinusoid"), "ways", "--ways goes with --problem glyphs or omniglot, not sinusoid"),
+        (
+            default_settings("sinusoid"),
+            "ways",
+            "--ways goes with --problem glyphs or omniglot or folder or table, not sinusoid",
+        ),
         (default_settings(method="proto_net"), "inner_steps", "--inner-steps goes with --method maml or fomaml or"),
         (default_settings(method="meta_sgd"), "inner_rule", "--inner-rule goes with --method maml or fomaml or"),
         (default_settings(), "novelty", "--novelty is no setting of a run"),
