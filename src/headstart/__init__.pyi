@@ -1,11 +1,14 @@
 from .datasets.drawings import as_drawing as as_drawing
 from .datasets.glyphs import draw_glyphs as draw_glyphs
 from .datasets.image_classes import ImageClasses as ImageClasses
+from .datasets.labelled import LabelledExamples as LabelledExamples
 from .datasets.omniglot import load_omniglot as load_omniglot
 from .datasets.splits import Split as Split
 from .datasets.splits import lake_split as lake_split
 from .datasets.splits import random_split as random_split
 from .datasets.splits import read_split as read_split
+from .datasets.standard_sets import load_standard_set as load_standard_set
+from .datasets.standard_sets import standard_split as standard_split
 from .engine.meta_gradient import MetaGradient as MetaGradient
 from .episodes import Episodes as Episodes
 from .episodes import Examples as Examples
@@ -37,9 +40,11 @@ from .learners.scoring import Metric as Metric
 from .learners.structure_search import StructureSearch as StructureSearch
 from .learners.unicorn_maml import UnicornMAML as UnicornMAML
 from .models.conv4 import Conv4 as Conv4
+from .models.frozen import Frozen as Frozen
 from .models.low_rank import LowRankLinear as LowRankLinear
 from .models.low_rank import with_low_rank as with_low_rank
 from .models.mlp import MLP as MLP
+from .models.resnet12 import ResNet12 as ResNet12
 from .models.searchable import SearchableConv4 as SearchableConv4
 from .models.transformer import Transformer as Transformer
 from .problems.problem import ClassificationTask as ClassificationTask
@@ -52,6 +57,7 @@ from .tasks.classification import ClassificationTasks as ClassificationTasks
 from .tasks.distribution import TaskDistribution as TaskDistribution
 from .tasks.held_out import HeldOutTasks as HeldOutTasks
 from .tasks.quadratics import QuadraticTasks as QuadraticTasks
+from .tasks.regression import RegressionTasks as RegressionTasks
 from .tasks.sinusoid import SinusoidTasks as SinusoidTasks
 from .tasks.supervised import SupervisedTasks as SupervisedTasks
 from .trained.files import save_fitted as save_fitted

@@ -39,6 +39,7 @@ class Train(Settings):
 
     def run_command(self, argv: list[str]) -> int:
         """Trains and tests."""
+        from headstart.distributed.processes import together
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import path_of_run
 
@@ -47,7 +48,7 @@ class Train(Settings):
             return start_training(settings, [*argv, "--out", str(settings.run.out)], workers)
 
         work = partial(train, tensorboard=self.tensorboard)
-        return in_processes(lambda: Experiment(self), work, workers_of, meta_batch_of, start)
+        return in_processes(lambda: Experiment(together(self.resolved)), work, workers_of, meta_batch_of, start)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Resume:
     """Run folder."""
     data_root: Path | None = None
     """Folder of the Omniglot zips, if not where it was."""
+    path: Path | None = None
+    """Folder or table of your own data, if not where it was."""
     device: str | None = None
     """Where: cpu, cuda or auto, if not where it was."""
     workers: int | None = None
@@ -72,7 +75,7 @@ class Resume:
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import settings_of_run
 
-        moved = {name: getattr(self, name) for name in ("data_root", "device", "workers")}
+        moved = {name: getattr(self, name) for name in ("data_root", "path", "device", "workers")}
 
         def resolve() -> Experiment:
             return Experiment(settings_of_run(self.run).replace(**{k: v for k, v in moved.items() if v is not None}))

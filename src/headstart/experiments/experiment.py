@@ -26,7 +26,7 @@ from headstart.learners.heads import AnyWays
 from headstart.problems.problem import TaskSets
 from headstart.runs.folder import RunFolder
 from headstart.system.process import local_rank
-from headstart.tasks.distribution import TaskDistribution, moved, outputs_of
+from headstart.tasks.distribution import TaskDistribution, example_of, moved, outputs_of
 from headstart.training.callbacks import Callback
 from headstart.training.loop import train
 from headstart.training.state import TrainingState
@@ -97,7 +97,18 @@ class Experiment:
         """
         sets = self.settings.chosen_problem.task_sets(self.settings.problem, self.settings.task)
         training, validation, test = (moved(tasks, self.device) for tasks in sets)
-        return TaskSets(self._trained_on(training), validation, test)
+        if self.trained:
+            together(lambda: self._check_shape(test))
+        return TaskSets(training if self.trained else self._trained_on(training), validation, test)
+
+    def _check_shape(self, test: TaskDistribution) -> None:
+        """Refuses examples of another shape than those that the learner was trained on."""
+        shown, learned = (example_of(tasks) for tasks in (test, self.blank_tasks))
+        if shown.shape != learned.shape:
+            raise BadInputError(
+                f"the run was trained on examples of {'x'.join(map(str, learned.shape))}, and cannot be evaluated on "
+                f"those of {'x'.join(map(str, shown.shape))}; choose other data."
+            )
 
     @cached_property
     def blank_tasks(self) -> TaskDistribution:
@@ -118,7 +129,7 @@ class Experiment:
         Raises:
             BadInputError: an argument of the model or the learner is out of its range.
         """
-        example = self.blank_tasks.sample(1, torch.Generator(self.device)).query.inputs[0, 0]
+        example = example_of(self.blank_tasks)
         return build_learner(self.settings, tuple(example.shape), outputs_of(self.blank_tasks)).to(self.device)
 
     @cached_property

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import headstart as hs
-from headstart.problems.images import ImageProblem, ImageSettings, split_in_file
+from headstart.problems.classes import split_in_file
+from headstart.problems.images import ImageProblem, ImageSettings
 from headstart.problems.settings import Count
 
 VALIDATION, TEST = 100, 423
