@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from headstart.datasets import image_cache
 from headstart.datasets.decoding import Form
@@ -63,6 +65,26 @@ def test_the_file_is_mapped_and_not_read(root: Path, tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.write(b"\x07")
     assert images[0, 0, 0, 0] == 7
+
+
+def test_a_file_larger_than_the_memory_is_read_where_it_is_used(tmp_path: Path) -> None:
+    size = 4 * image_cache.memory_at_hand(torch.device("cpu"))  # twice what this process may have
+    with (tmp_path / "large.u8").open("wb") as file:
+        file.seek(size - 2)
+        file.write(b"\x01\x02")
+    images = image_cache.mapped(tmp_path / "large.u8", (size // 2, 2))
+    assert images[-1].tolist() == [1, 2] and images[0].tolist() == [0, 0]
+
+
+def test_the_work_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for file, seen in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(image_cache, "Console", lambda stderr, to=file: Console(file=to, force_terminal=True))
+        assert [*image_cache.shown(iter(["a", b"b"]), 2)] == ["a", b"b"]
+        assert ("decoding" in file.getvalue()) == seen
 
 
 def test_a_changed_a_new_and_a_missing_file_make_it_anew(root: Path, tmp_path: Path, decodings: list[str]) -> None:

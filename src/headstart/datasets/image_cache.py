@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import mmap
 import os
 import warnings
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from torch import Tensor
 from headstart.datasets.decoding import Form, decode
 from headstart.errors import BadInputError
 from headstart.system.files import disk_errors, whole_file
+from headstart.system.memory import memory_at_hand
 from headstart.system.process import cache_folder
 
 BATCH = 512
@@ -56,8 +58,20 @@ def cached_images(root: Path, files: tuple[str, ...], form: Form, cache: Path | 
             if old != path:
                 with suppress(OSError):
                     old.unlink()
-    # Shared, since a private mapping that is larger than the memory is refused.
-    return torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8).view(shape)
+    return mapped(path, shape)
+
+
+def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """The content of a file as a tensor, of which the system reads what is used.
+
+    The mapping is shared, since a private one that is larger than the memory is refused. The system is told not to read
+    ahead in such a file, of which every task uses other places: 320 images took a fiftieth of the time.
+    """
+    with path.open("r+b") as file:
+        pages = mmap.mmap(file.fileno(), 0)
+    if len(pages) > memory_at_hand(torch.device("cpu")) and hasattr(mmap, "MADV_RANDOM"):
+        pages.madvise(mmap.MADV_RANDOM)
+    return torch.frombuffer(pages, dtype=torch.uint8).view(shape)
 
 
 def fingerprint(root: Path, files: tuple[str, ...]) -> str:
