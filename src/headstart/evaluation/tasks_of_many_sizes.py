@@ -27,11 +27,11 @@ def tasks_of_many_sizes(learner: Learner, tasks: ClassificationTasks, count: int
     Raises:
         BadInputError: the classes have too few examples.
     """
-    examples = int(tasks.classes.images.shape[1])
+    examples = int(tasks.members.counts.min())
     ways = [ways for ways in WAYS if ways <= tasks.class_count] if isinstance(learner, AnyWays) else [tasks.ways]
     shots = [shots for shots in SHOTS if shots < examples]
     if not shots:
-        raise BadInputError(f"{examples} examples per class leave no query to calibrate by; 2 are the least.")
+        raise BadInputError(f"{examples} examples of a class leave no query to calibrate by; 2 are the least.")
     for index in range(count):
         generator = derive_generator(seed, "sizes", index)
         n, k = (drawn(sizes, generator) for sizes in (ways, shots))

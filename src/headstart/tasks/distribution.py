@@ -66,4 +66,5 @@ def example_of(tasks: TaskDistribution) -> Tensor:
     >>> example_of(hs.SinusoidTasks(shots=10, queries=10)).shape
     torch.Size([1])
     """
-    return tasks.sample(1, torch.Generator(where_drawn(tasks))).query.inputs[0, 0]
+    example: Tensor = tasks.sample(1, torch.Generator(where_drawn(tasks))).query.inputs[0, 0]
+    return example

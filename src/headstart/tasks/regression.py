@@ -57,7 +57,8 @@ class RegressionTasks:
     @property
     def outputs(self) -> int:
         """How many numbers *f* predicts for an example."""
-        return self.data.targets.shape[1]
+        outputs: int = self.data.targets.shape[1]
+        return outputs
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` tasks, drawn with replacement, ``[task, shots, ...]`` and ``[task, queries, ...]``."""
