@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, help="folder of the Omniglot zips")
     characters = load_omniglot(parser.parse_args().data_root)
     report("glyphs, 1,100 classes", draw_glyphs(1100))
-    report("Omniglot, 1,100 training characters", characters.choose(random_split(characters.names).train))
+    report(
+        "Omniglot, 1,100 training characters", characters.choose(random_split(characters.names, (1100, 100, 423)).train)
+    )
 
 
 if __name__ == "__main__":

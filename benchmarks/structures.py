@@ -32,7 +32,7 @@ Parts = dict[str, hs.ClassificationTasks]
 def tasks_of(data_root: Path | None) -> tuple[Parts, hs.HeldOutTasks]:
     """Training and test tasks, and the training tasks in two halves of the classes."""
     characters = hs.load_omniglot(data_root)
-    split = hs.random_split(characters.names)
+    split = hs.random_split(characters.names, (1100, 100, 423))
 
     def tasks(names: tuple[str, ...], queries: int, rotations: Rotations = "none") -> hs.ClassificationTasks:
         return hs.ClassificationTasks(

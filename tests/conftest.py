@@ -56,7 +56,7 @@ def glyphs_are_drawn_once() -> Iterator[None]:
     from headstart.datasets import glyphs
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(glyphs, "_draw_block", functools.cache(glyphs._draw_block))
+        patch.setitem(glyphs.PENS, "one", functools.cache(glyphs.PENS["one"]))
         yield
 
 

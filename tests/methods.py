@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -161,10 +162,16 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "Conv4-none": conv4("none"),
     "Conv4-mean": conv4("batch", features="mean"),
     "Conv4-max_pool": lambda: hs.Conv4(WAYS, width=4, image_size=16, downsample="max_pool", norm="batch"),
+    "ResNet12": lambda: hs.ResNet12(WAYS, channels=1, widths=(2, 3, 3, 4), activation=F.softplus),
     "MLP-batch": lambda: hs.MLP(64, WAYS, (16, 16), norm="batch", activation=torch.tanh),
     "MLP-none": lambda: hs.MLP(64, WAYS, (16, 16), activation=torch.tanh),
+    "Frozen": lambda: nn.Sequential(
+        OrderedDict(body=hs.Frozen(WithNativeBatchNorm(), head="head"), head=nn.Linear(4 * 3 * 3, WAYS))
+    ),
     "user": WithNativeBatchNorm,
 }
+SIDES = {"Conv4-max_pool": 16, "ResNet12": 16}
+"""Pixels along each side of the images of a model that needs more than 8."""
 MECHANISMS = {
     "MAML": "derivatives of both orders through an inner loop",
     "FOMAML": "the first order alone",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+Tensors = Any
+"""A tensor, or a tuple or a dictionary of tensors that share their leading axes."""
 
 
 class Examples(NamedTuple):
@@ -13,13 +17,16 @@ class Examples(NamedTuple):
 
     A batch of tasks has a leading task axis; the learner, written for one task, sees the same tuple without it.
 
+    A model of several arguments takes ``inputs`` that are a tuple, ``model(*inputs)``, or a dictionary,
+    ``model(**inputs)``. A loss of its own may take a tuple or a dictionary of ``targets``, which it is handed as it is.
+
     Shapes:
         inputs: ``[task, example, *features]``
         targets: ``[task, example]`` class indices (int64), or ``[task, example, outputs]`` for regression (float)
     """
 
-    inputs: Tensor
-    targets: Tensor
+    inputs: Tensors
+    targets: Tensors
 
 
 class Episodes(NamedTuple):
@@ -42,11 +49,13 @@ class Episodes(NamedTuple):
         >>> Episodes(examples, examples).task(0).query.inputs.shape
         torch.Size([5, 2])
         """
-        return Episodes(*(Examples(part.inputs[index], part.targets[index]) for part in self))
+        episode: Episodes = tree_map(lambda tensor: tensor[index], self)
+        return episode
 
     def to(self, device: torch.device) -> Episodes:
         """The same tasks on ``device``; nothing is copied if they are there."""
-        return Episodes(*(Examples(part.inputs.to(device), part.targets.to(device)) for part in self))
+        moved: Episodes = tree_map(lambda tensor: tensor.to(device), self)
+        return moved
 
 
 def slice_tasks(episodes: Episodes, start: int, stop: int) -> Episodes:
@@ -57,8 +66,26 @@ def slice_tasks(episodes: Episodes, start: int, stop: int) -> Episodes:
     >>> slice_tasks(Episodes(examples, examples), 2, 5).query.inputs.shape
     torch.Size([3, 5, 2])
     """
-    support, query = episodes
-    return Episodes(
-        Examples(support.inputs[start:stop], support.targets[start:stop]),
-        Examples(query.inputs[start:stop], query.targets[start:stop]),
-    )
+    part: Episodes = tree_map(lambda tensor: tensor[start:stop], episodes)
+    return part
+
+
+def first_of(tensors: Tensors) -> Tensor:
+    """The first of several tensors: the leading axes and the device are those of all.
+
+    >>> first_of({"left": torch.zeros(8, 5), "right": torch.zeros(8, 5, 2)}).shape
+    torch.Size([8, 5])
+    """
+    tensor: Tensor = tree_leaves(tensors)[0]
+    return tensor
+
+
+def as_arguments(inputs: Tensors) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """The positional and the named arguments that a model takes such inputs as.
+
+    >>> as_arguments(torch.tensor(1.0)), as_arguments({"left": torch.tensor(2.0)})
+    (((tensor(1.),), {}), ((), {'left': tensor(2.)}))
+    """
+    if isinstance(inputs, dict):
+        return (), inputs
+    return inputs if isinstance(inputs, tuple) else (inputs,), {}

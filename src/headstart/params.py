@@ -10,6 +10,19 @@ from torch import Tensor, nn
 Params = dict[str, Tensor]
 
 
+class NamedTensors(list[Tensor]):
+    """A list of tensors, as ``torch.optim`` takes it, that has their names beside: for groups of parameters.
+
+    >>> params = NamedTensors({"body.w": torch.zeros(2), "head.w": torch.ones(1)})
+    >>> [value for name, value in params.named.items() if name.startswith("head.")]
+    [tensor([1.])]
+    """
+
+    def __init__(self, named: Params) -> None:
+        super().__init__(named.values())
+        self.named = named
+
+
 def add(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Params:
     """``left + right``, name by name.
 

@@ -269,7 +269,7 @@ def test_settings_that_cannot_be_worked_with_leave_nothing_behind(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("--problem sinusoid --ways 5", "--ways goes with --problem glyphs or omniglot, not sinusoid"),
+        ("--problem sinusoid --ways 5", "--ways goes with --problem glyphs or omniglot or folder or table or"),
         ("--problem sinusoid --method classifier", "--method classifier needs classes"),
         ("--problem sinusoid --model conv4", "--model conv4 needs images, and --problem sinusoid has vectors"),
         ("--method cavia", "--method cavia needs vectors, and --problem glyphs has classes or images"),

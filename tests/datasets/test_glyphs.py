@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from headstart.datasets.glyphs import BLOCK, PEN, draw_glyphs
+from headstart.datasets.glyph_hands import BLOCK
+from headstart.datasets.glyph_pens import PEN
+from headstart.datasets.glyphs import draw_glyphs
 from headstart.errors import BadInputError
 
 

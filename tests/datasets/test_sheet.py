@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from headstart.datasets.image_classes import ImageClasses
+from headstart.datasets.labelled import LabelledExamples
 from headstart.datasets.sheet import contact_sheet, write_sheet
 from headstart.errors import BadInputError, RunStoppedError
 
@@ -32,6 +33,15 @@ def test_a_row_holds_one_class_and_ink_is_dark() -> None:
     ink = 255 - inside[..., 0, 0].int()
     assert sorted(ink[:, 0].tolist()) == [0, 20, 40, 60, 80, 100]
     assert torch.equal(ink - ink[:, :1], torch.arange(3).expand(6, 3))
+
+
+def test_own_images_are_shown_as_they_are_in_colour_and_of_unequal_number() -> None:
+    colours = torch.randint(256, (24, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data = LabelledExamples(colours, torch.tensor([0] * 22 + [1] * 2), ("a", "b"))
+    sheet = contact_sheet(data, rows=2, seed=0).view(2, 6, 20, 6, 3).permute(0, 2, 4, 1, 3)
+    inside = sheet[..., 1:-1, 1:-1]
+    many, few = inside if (inside[0, 2] != 255).any() else inside.flip(0)
+    assert many.equal(colours[:20]) and few[:2].equal(colours[22:]) and (few[2:] == 255).all()
 
 
 def test_the_seed_chooses_the_classes() -> None:

@@ -69,7 +69,7 @@ def test_the_lake_split_of_other_classes_is_refused() -> None:
 
 
 def test_the_random_split_is_that_of_mamls_code_in_size() -> None:
-    split = random_split(CLASS_NAMES)
+    split = random_split(CLASS_NAMES, (1100, 100, 423))
     assert [len(part) for part in split] == [1100, 100, 423]
     assert set(sum(split, ())) == set(CLASS_NAMES)
 
@@ -94,6 +94,21 @@ def test_another_seed_draws_another_random_split_of_every_class() -> None:
     splits = [random_split(names, (20, 10, 10), seed) for seed in range(20)]
     assert len(set(splits)) == 20
     assert {name for split in splits for name in split.validation} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("classes", "counts"), [(3, (1, 1, 1)), (5, (3, 1, 1)), (10, (6, 2, 2)), (1623, (973, 325, 325))]
+)
+def test_a_random_split_fits_the_data_set(classes: int, counts: tuple[int, int, int]) -> None:
+    names = [str(index) for index in range(classes)]
+    split = random_split(names)
+    assert tuple(map(len, split)) == counts
+    assert {*sum(split, ())} == {*names}
+
+
+def test_two_classes_cannot_be_split() -> None:
+    with pytest.raises(BadInputError, match="2 classes cannot be split into training, validation and test"):
+        random_split("ab")
 
 
 @pytest.mark.parametrize("counts", [(4, 1, 1), (0, 1, 1), (1, -1, 1), (1, 1, 0)])

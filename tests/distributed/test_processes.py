@@ -36,6 +36,8 @@ from methods import built, case, image_episodes, largest_difference, not_compile
 TOLERANCE = 1e-10
 TASKS = 7
 """Where the processes find ``methods``."""
+TOLD: list[tuple[int, bool]] = []
+"""What this process was told of its trainings."""
 
 
 # what every rank does
@@ -75,6 +77,7 @@ def trained(folder: Path, meta_steps: int = 6, tasks: Any = None) -> tuple[hs.Tr
         run=hs.RunFolder(folder, {}) if ranks.rank() == 0 else None,
         checkpoint_every=2,
         stop_on_signal=True,
+        callbacks=[lambda event: TOLD.append((event.meta_step, event.validation is not None))],
     )
     return state, {name: value.clone() for name, value in learner.meta_params.items()}
 
@@ -107,7 +110,9 @@ def results(folder: Path) -> dict[str, Any]:
     compiled = hs.MetaGradient(engine, compile=True)
     for tasks in (TASKS, TASKS + 1, TASKS):  # parts that differ from rank to rank, and that are new to only one of them
         gradients[f"compiled, {tasks} tasks"] = compiled(engine.meta_params, image_episodes(tasks))
+    TOLD.clear()
     straight, weights = trained(folder / "straight")
+    told = [*TOLD]
     stopped, _ = trained(folder / "stopped", tasks=DoubleSinusoids(4, stop_on_the_last_rank))
     resumed, resumed_weights = trained(folder / "stopped")
     return {
@@ -118,6 +123,7 @@ def results(folder: Path) -> dict[str, Any]:
             evaluated("MAML", "MLP-batch", 5, transductive=False),
         ],
         "weights": weights,
+        "told": told,
         "best": (straight.best, straight.best_step),
         "stopped": (stopped.meta_step, stopped.stopped_by),
         "resumed": (resumed.meta_step, resumed.stopped_by),
@@ -212,7 +218,8 @@ def test_any_number_of_ranks_does_what_one_process_does(
 ) -> None:
     """The meta-gradient that is to be compiled is compiled for real, or only traced."""
     reports = in_processes(tmp_path, count, for_real)
-    for report in reports:
+    for number, report in enumerate(reports):
+        assert report["told"] == (alone["told"] if number == 0 else [])
         for learner, (gradient, metrics) in alone["gradients"].items():
             ours, our_metrics = report["gradients"][learner]
             assert largest_difference(ours, gradient) < TOLERANCE, learner

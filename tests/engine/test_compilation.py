@@ -24,6 +24,7 @@ from methods import (
     LEARNERS,
     MECHANISMS,
     PAIRS,
+    SIDES,
     WAYS,
     built,
     case,
@@ -44,7 +45,7 @@ BY_UPDATES = [
 @pytest.mark.parametrize(("learner", "model", "form"), [*WHOLE, *BY_UPDATES])
 def test_what_is_compiled_is_the_eager_meta_gradient(learner: str, model: str, form: Any, only_traced: None) -> None:
     subject = built(learner, model)
-    episodes = image_episodes(tasks=4, size=16 if model == "Conv4-max_pool" else 8)
+    episodes = image_episodes(tasks=4, size=SIDES.get(model, 8))
     oracle, expected = subject.meta_gradient(subject.meta_params, episodes)
     run = hs.MetaGradient(subject, "chunks", chunk_size=2, compile=form)
     for _ in range(2):

@@ -8,13 +8,13 @@ import torch
 import headstart as hs
 from headstart.engine.planning import LARGEST_TENSOR, tasks_per_chunk
 from headstart.engine.work import largest_tensor
-from methods import EXECUTIONS, LEARNERS, MECHANISMS, MODELS, PAIRS, built, image_episodes, largest_difference
+from methods import EXECUTIONS, LEARNERS, MECHANISMS, MODELS, PAIRS, SIDES, built, image_episodes, largest_difference
 
 
 @pytest.mark.parametrize(("learner", "model"), PAIRS)
 def test_every_execution_gives_the_same(learner: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = built(learner, model)
-    episodes = image_episodes(tasks=3, size=16 if model == "Conv4-max_pool" else 8)
+    episodes = image_episodes(tasks=3, size=SIDES.get(model, 8))
     oracle, expected = subject.meta_gradient(dict(subject.named_parameters()), episodes)
     assert oracle.keys() == subject.updated_names | subject.carried_names
     assert max(value.abs().max() for value in oracle.values()) > 1e-4

@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import headstart as hs
 from estimators.learners import drawings, nearest_mean, saved, small_learner
 from headstart.estimators import classes as core
-from headstart.evaluation.calibration import ExpectedScore
+from headstart.evaluation.expected_score import ExpectedScore
 from headstart.experiments.methods import METHODS
 from headstart.learners.heads import AnyWays
 

@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import nn
 
 import headstart as hs
-from methods import MODELS, image_episodes, largest_difference
+from methods import MODELS, SIDES, image_episodes, largest_difference
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_maml_without_inner_steps_is_joint_pretraining(model: str) -> None:
     torch.manual_seed(0)
     net = MODELS[model]()
-    episodes = image_episodes(size=16 if model == "Conv4-max_pool" else 8)
+    episodes = image_episodes(size=SIDES.get(model, 8))
     maml, joint = hs.MAML(net, inner_steps=0).double(), hs.Pretraining(net).double()
     left, right = (learner.meta_gradient(learner.meta_params, episodes) for learner in (maml, joint))
     assert largest_difference(left[0], right[0]) == 0

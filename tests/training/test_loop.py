@@ -30,8 +30,10 @@ from headstart.randomness import derive_generator
 from headstart.runs.folder import RunFolder
 from headstart.tasks.sinusoid import SinusoidTasks
 from headstart.training.loop import train
-from headstart.training.state import TrainingState
+from headstart.training.state import TrainingState, description
 from headstart.training.validation import Validation
+from headstart.update_rules.adam import Adam
+from headstart.update_rules.sgd import SGD
 
 TASKS = SinusoidTasks(shots=5, queries=5)
 
@@ -273,6 +275,25 @@ def test_a_checkpoint_of_another_learner_is_refused_and_the_learner_stays(tmp_pa
     with pytest.raises(BadInputError, match=r"is of another learner: its 'model.* has shape"):
         train(wider, TASKS, meta_steps=2, meta_batch=2, run=run)
     assert equal(copied(wider), before)
+
+
+@pytest.mark.parametrize("settings", [{"inner_lr": 0.02}, {"inner_steps": 2}, {"order": 1}, {"inner_rule": Adam}])
+def test_a_checkpoint_of_a_learner_with_other_settings_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", {})
+    train(new_learner(), TASKS, meta_steps=1, run=run)
+    other = MAML(MLP(1, 1, (8, 8)), **{"inner_lr": 0.01, "loss": F.mse_loss, **settings})
+    assert other.meta_params.keys() == new_learner().meta_params.keys()
+    with pytest.raises(BadInputError, match=r"is of MAML\(.*\), not of MAML\(.*\): build the learner as it was"):
+        train(other, TASKS, meta_steps=2, run=run)
+
+
+def test_a_description_of_a_learner_is_the_same_in_every_process() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Scaled(SGD):
+        scale: Callable[[int], float] = lambda step: 1.0
+
+    first, second = (MAML(MLP(), inner_rule=lambda rate: Scaled(rate, scale=lambda step: 2.0)) for _ in range(2))
+    assert description(first) == description(second)
 
 
 @pytest.mark.parametrize("content", [{}, {"seconds": 1.0}, {"made_by": 5}, {"made_by": "Adam and no scheduler"}])

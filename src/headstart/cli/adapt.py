@@ -14,7 +14,7 @@ from headstart.cli.output import tell
 from headstart.problems.settings import Natural, check_values
 
 if TYPE_CHECKING:
-    from headstart.evaluation.calibration import ExpectedScore
+    from headstart.evaluation.expected_score import ExpectedScore
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from headstart.problems.registry import PROBLEMS
 from headstart.problems.settings import check_values
 
 if TYPE_CHECKING:
-    from headstart.datasets.image_classes import ImageClasses
+    from headstart.tasks.classification import Classes
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,10 @@ class Prepare:
     def run_command(self, argv: list[str]) -> int:
         """Loads the images, which does all of that."""
         classes = images_of(self.problem)
-        count, examples = classes.images.shape[:2]
-        print(f"{self.problem.problem}: {count:,} classes of {examples} examples, verified and ready")
+        counts = classes.labelled.members().counts
+        few, many = int(counts.min()), int(counts.max())
+        examples = f"{few}" if few == many else f"{few} to {many}"
+        print(f"{self.problem.problem}: {len(counts):,} classes of {examples} examples, verified and ready")
         return 0
 
 
@@ -54,7 +56,7 @@ class Sheet:
         return 0
 
 
-def images_of(settings: Any) -> ImageClasses:
+def images_of(settings: Any) -> Classes:
     """All images of a problem.
 
     Raises:
@@ -64,5 +66,5 @@ def images_of(settings: Any) -> ImageClasses:
     problem = PROBLEMS[settings.problem]
     if "images" not in problem.has:
         raise BadInputError(f"--problem {settings.problem} has no images to show; choose another one.")
-    classes: ImageClasses = problem.load(settings)  # type: ignore[attr-defined]
+    classes: Classes = problem.load(settings)  # type: ignore[attr-defined]
     return classes

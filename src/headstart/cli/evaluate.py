@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LABELS = {
     "problem": "{}",
+    "path": "{}",
+    "polarity": "{}",
     "split": "{}",
     "ways": "{}ways",
     "shots": "{}shots",
@@ -27,8 +29,10 @@ LABELS = {
     "test_inner_steps": "{}steps",
 }
 """What can be changed of a run's settings, and how the name of the result says so."""
-PLACES = ("data_root", "device", "workers")
+PLACES = ("device", "workers")
 """What can be changed of where it is worked on."""
+DATA = ("data_root", "path")
+"""What says where the data are: those of training, if they have been moved, or those of the --problem that is named."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,16 @@ class Evaluate:
     """Problem of the test tasks; the run's own if None."""
     data_root: Path | None = None
     """Folder of the Omniglot zips, if not where it was."""
+    path: Path | None = None
+    """Folder or table of your own: with --problem other data, without it those of the run, if not where they were."""
+    polarity: Literal["as_is", "inverted"] | None = None
+    """inverted makes a folder's dark drawings bright, as glyphs and Omniglot are; as_is or as trained if None."""
     device: str | None = None
     """Where: cpu, cuda or auto, if not where it was."""
     workers: int | None = None
     """Processes that share the tasks; if None as many as --workers said in training, or one."""
     split: str | None = None
-    """Split that the test classes come from: random, lake or a JSON file; the run's own if None."""
+    """Split that the test classes come from: random, lake, all or a JSON file; the run's own if None."""
     ways: int | None = None
     """Classes per task; as trained if None. Other ones need a method that makes its head for the task."""
     shots: int | None = None
@@ -86,12 +94,20 @@ class Evaluate:
         from headstart.experiments.run import settings_of_run
 
         trained = settings_of_run(self.run)
-        own = self.problem in (None, trained.names()["problem"])
-        settings = trained if own else on_problem(trained, str(self.problem))
-        given = {name: getattr(self, name) for name in (*LABELS, *PLACES) if name != "problem"}
+        given = {name: getattr(self, name) for name in (*LABELS, *PLACES, *DATA) if name != "problem"}
         changed = {name: value for name, value in given.items() if value is not None}
-        places = {name: changed[name] for name in changed.keys() & trained.record().keys() & {*PLACES}}
-        return settings.replace(**trained.task.sizes_in_training, **changed), trained.replace(**places)
+        moved = {*PLACES} if self.of_other_data(trained) else {*PLACES, *DATA}
+        places = {name: changed[name] for name in changed.keys() & trained.record().keys() & moved}
+        settings = self.unchanged(trained).replace(**trained.task.sizes_in_training, **changed)
+        return settings, trained.replace(**places)
+
+    def of_other_data(self, trained: Settings) -> bool:
+        """Whether the test tasks are of other data than those that the run was trained on."""
+        return self.problem is not None and (self.problem != trained.names()["problem"] or self.path is not None)
+
+    def unchanged(self, trained: Settings) -> Settings:
+        """What the run is evaluated with where this evaluation changes nothing."""
+        return on_problem(trained, str(self.problem)) if self.of_other_data(trained) else trained
 
     def evaluate(self, experiment: Experiment) -> int:
         """Evaluates the run, and keeps the result beside it, named by what was changed."""
@@ -102,6 +118,7 @@ class Evaluate:
         learner = trained_learner(experiment, run)
         result = experiment.test(learner, seed=self.test_seed, transductive=not self.inductive)
         trained, evaluated = experiment.as_trained.record(), experiment.settings.record()
+        trained = {**self.unchanged(experiment.as_trained).record(), "problem": trained["problem"]}
         changed = {name: value for name, value in evaluated.items() if value != trained.get(name) and name in LABELS}
         labels = [LABELS[name].format(Path(str(changed[name])).stem) for name in LABELS if name in changed]
         labels += ["inductive"] * self.inductive + [f"seed{self.test_seed}"] * (self.test_seed != 0)

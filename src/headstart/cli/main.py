@@ -88,6 +88,7 @@ def parse(argv: list[str]) -> Any:
         BadInputError: a flag does not belong to the problem, the model or the method.
     """
     import_extensions(values_of(argv, "--import"))
+    argv = with_path(argv)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
@@ -133,6 +134,25 @@ def commands(argv: list[str]) -> Any:
         Annotated[Results, tyro.conf.subcommand("results")],
         Annotated[data, tyro.conf.subcommand("data", description="Prepare a data set, or look at it.")],
     ]
+
+
+def with_path(argv: list[str]) -> list[str]:
+    """``argv`` with ``--path`` in full, where a problem is given as ``NAME:PATH``.
+
+    >>> with_path(["train", "--data", "folder:my/images", "--problem=table:a.csv"])
+    ['train', '--data', 'folder', '--path', 'my/images', '--problem', 'table', '--path', 'a.csv']
+    """
+    table, _, aliases = CHOICES["problem"]
+    words: list[str] = []
+    for argument in argv:
+        before, sign, value = argument.partition("=")
+        flag, given = (before, value) if sign else (words[-1] if words else "", argument)
+        name, colon, path = given.partition(":")
+        if colon and name in table and flag in ("--problem", *aliases):
+            words += [flag] * bool(sign) + [name, "--path", path]
+        else:
+            words.append(argument)
+    return words
 
 
 def refuse_misplaced(argv: list[str], record: dict[str, Any], names: dict[str, str]) -> None:

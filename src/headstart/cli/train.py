@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +32,14 @@ class Train(Settings):
     `headstart train --method reptile --help`.
     """
 
+    tensorboard: bool = False
+    """Whether the metrics are also written for TensorBoard, into the run folder."""
     imports: Imports = ()
     """Module that registers a problem or a method of yours; may be given again."""
 
     def run_command(self, argv: list[str]) -> int:
         """Trains and tests."""
+        from headstart.distributed.processes import together
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import path_of_run
 
@@ -42,7 +47,8 @@ class Train(Settings):
             settings = experiment.settings.replace(out=path_of_run(experiment.settings))
             return start_training(settings, [*argv, "--out", str(settings.run.out)], workers)
 
-        return in_processes(lambda: Experiment(self), train, workers_of, meta_batch_of, start)
+        work = partial(train, tensorboard=self.tensorboard)
+        return in_processes(lambda: Experiment(together(self.resolved)), work, workers_of, meta_batch_of, start)
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,14 @@ class Resume:
     """Run folder."""
     data_root: Path | None = None
     """Folder of the Omniglot zips, if not where it was."""
+    path: Path | None = None
+    """Folder or table of your own data, if not where it was."""
     device: str | None = None
     """Where: cpu, cuda or auto, if not where it was."""
     workers: int | None = None
     """Processes that share the tasks; as in training if None."""
+    tensorboard: bool = False
+    """Whether the metrics are also written for TensorBoard, into the run folder."""
     imports: Imports = ()
     """Module that registers a problem or a method of yours; may be given again."""
 
@@ -65,7 +75,7 @@ class Resume:
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import settings_of_run
 
-        moved = {name: getattr(self, name) for name in ("data_root", "device", "workers")}
+        moved = {name: getattr(self, name) for name in ("data_root", "path", "device", "workers")}
 
         def resolve() -> Experiment:
             return Experiment(settings_of_run(self.run).replace(**{k: v for k, v in moved.items() if v is not None}))
@@ -73,7 +83,8 @@ class Resume:
         def start(experiment: Experiment, workers: int) -> int:
             return start_training(experiment.settings, argv, workers)
 
-        return in_processes(resolve, train, workers_of, meta_batch_of, start)
+        work = partial(train, tensorboard=self.tensorboard)
+        return in_processes(resolve, work, workers_of, meta_batch_of, start)
 
 
 def workers_of(experiment: Experiment) -> int:
@@ -86,17 +97,19 @@ def meta_batch_of(experiment: Experiment) -> int:
     return experiment.settings.outer_loop.meta_batch
 
 
-def train(experiment: Experiment) -> int:
+def train(experiment: Experiment, tensorboard: bool) -> int:
     """Trains to the last meta-step and tests, or says how to go on if a signal came first."""
     from headstart.distributed.processes import from_first
     from headstart.experiments.run import open_run, path_of_run
     from headstart.runs.results import write_result
+    from headstart.training.callbacks import tensorboard as board_in
 
     assert experiment.task_sets  # what is wrong with the data shows before there is a run folder
     path = from_first(lambda: path_of_run(experiment.settings))
-    run = open_run(experiment.settings.replace(out=path))
-    logger.info("run folder %s", path)
-    state = experiment.train(run)
+    with board_in(path) if tensorboard else nullcontext() as board:
+        run = open_run(experiment.settings.replace(out=path))
+        logger.info("run folder %s", path)
+        state = experiment.train(run, [board] if board else [])
     meta_steps = experiment.settings.outer_loop.meta_steps
     if state.stopped_by is not None:
         tell(f"stopped at meta-step {state.meta_step} of {meta_steps}; go on: headstart resume {path}")

@@ -100,17 +100,22 @@ def _lake_part(name: str) -> str:
     )
 
 
-def random_split(names: Sequence[str], counts: tuple[int, int, int] = (1_100, 100, 423), seed: int = 0) -> Split:
+def random_split(names: Sequence[str], counts: tuple[int, int, int] | None = None, seed: int = 0) -> Split:
     """``counts`` classes for training, validation and test, drawn without replacement, in the order of ``names``.
+
+    Args:
+        counts: if None 60, 20 and 20 % of the classes, at least one each.
 
     Raises:
         BadInputError: a count is below 1, or together they are more than there are names.
 
     >>> random_split(["a", "b", "c", "d", "e"], counts=(2, 1, 1), seed=3) == random_split("abcde", (2, 1, 1), seed=3)
     True
-
-    Source: the counts are those of the code of Finn, Abbeel, Levine, "Model-Agnostic Meta-Learning", ICML 2017.
+    >>> [len(part) for part in random_split("abcdefghij")]
+    [6, 2, 2]
     """
+    if counts is None:
+        counts = share_out(len(names))
     if min(counts) < 1 or sum(counts) > len(names):
         raise BadInputError(
             f"A split into {', '.join(map(str, counts))} classes cannot be drawn from {len(names)}: "
@@ -119,6 +124,21 @@ def random_split(names: Sequence[str], counts: tuple[int, int, int] = (1_100, 10
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
     train, validation, test = order[: sum(counts)].split_with_sizes(counts)
     return Split(*([names[index] for index in part.sort().values] for part in (train, validation, test)))
+
+
+def share_out(classes: int) -> tuple[int, int, int]:
+    """60, 20 and 20 % of so many classes.
+
+    Raises:
+        BadInputError: there are fewer than three.
+
+    >>> share_out(100), share_out(3)
+    ((60, 20, 20), (1, 1, 1))
+    """
+    if classes < 3:
+        raise BadInputError(f"{classes} classes cannot be split into training, validation and test: have 3 or more.")
+    unseen = max(1, round(classes / 5))
+    return classes - 2 * unseen, unseen, unseen
 
 
 def read_split(path: str | Path) -> Split:

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from headstart.episodes import Episodes, slice_tasks
+from headstart.episodes import Episodes, first_of, slice_tasks
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.params import Params
 from headstart.system.process import launched, local_rank
@@ -104,7 +104,7 @@ def share(episodes: Episodes) -> Episodes:
     >>> len(share(Episodes(examples, examples)).query.targets)  # one process has all of them
     8
     """
-    tasks = len(episodes.query.targets)
+    tasks = len(first_of(episodes.query.targets))
     check_share(world_size(), tasks)
     part = part_of(tasks)
     return slice_tasks(episodes, part.start, part.stop)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from headstart.engine.im2col import ConvolutionsByIm2col
 from headstart.randomness import random_numbers_from, random_state
@@ -54,7 +54,8 @@ class Programs:
     def __call__(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
         """The function's result; the first call with a new key or new shapes takes as long as compiling does."""
         arguments = tree_map(lambda tensor: tensor.detach().contiguous(), arguments)
-        key = key, *((tensor.shape, tensor.dtype, tensor.device) for tensor in tree_leaves(arguments))
+        leaves, structure = tree_flatten(arguments)
+        key = key, structure, *((tensor.shape, tensor.dtype, tensor.device) for tensor in leaves)
         if key not in self.programs and not self.failed:
             with compiling(arguments):
                 self.programs[key] = self._program(function, arguments)

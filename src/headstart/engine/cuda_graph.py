@@ -131,5 +131,5 @@ def numbers_of(outer: Optimizer) -> tuple[object, ...]:
         (name, value)
         for group in outer.param_groups
         for name, value in group.items()
-        if name != "params" and not isinstance(value, Tensor)
+        if name not in ("params", "param_names") and not isinstance(value, Tensor)
     )

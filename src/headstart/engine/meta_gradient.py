@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from typing import Literal
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from headstart.distributed.processes import from_first, share, sum_over_ranks, world_size
 from headstart.engine.compilation import Programs
@@ -14,10 +15,11 @@ from headstart.engine.over_tasks import OverTasks
 from headstart.engine.planning import Choices, Execution, Plan, choose_plan
 from headstart.engine.settings import settings_of
 from headstart.engine.work import undrawn
-from headstart.episodes import Episodes, slice_tasks
+from headstart.episodes import Episodes, first_of, slice_tasks
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner, Metrics
 from headstart.learners.checkpointing import Checkpointing, checkpointing
+from headstart.learners.checks import are_classes, check_classes
 from headstart.learners.heads import AnyWays
 from headstart.params import Params, add, scale
 
@@ -91,7 +93,7 @@ class MetaGradient:
             BadInputError: there are no tasks, or fewer than processes, or their targets do not fit the model's outputs.
             RunStoppedError: another process of the run is gone.
         """
-        tasks = len(episodes.query.targets)
+        tasks = len(first_of(episodes.query.targets))
         if tasks == 0:
             raise BadInputError("a meta-gradient needs at least one task, and the batch is empty.")
         part = share(episodes)
@@ -100,9 +102,10 @@ class MetaGradient:
             self._begin(meta_params, part, plan)
         program = self._program(plan)
         total: tuple[Params, Metrics] | None = None
-        for start in range(0, len(part.query.targets), plan.chunk_size):
-            chunk = slice_tasks(part, start, min(start + plan.chunk_size, len(part.query.targets)))
-            weight = len(chunk.query.targets) / tasks
+        mine = len(first_of(part.query.targets))
+        for start in range(0, mine, plan.chunk_size):
+            stop = min(start + plan.chunk_size, mine)
+            chunk, weight = slice_tasks(part, start, stop), (stop - start) / tasks
             gradient, metrics = self._chunk(meta_params, chunk, plan, program)
             found = scale(gradient, weight), scale(metrics, weight)
             total = (add(total[0], found[0]), add(total[1], found[1])) if total else found
@@ -116,7 +119,7 @@ class MetaGradient:
         Raises:
             BadInputError: their targets do not fit the model's outputs.
         """
-        shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for part in episodes for tensor in part)
+        shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tree_leaves(episodes))
         plans, kind = self._plans.setdefault(shapes, {}), settings_of(self.learner)
         if kind not in plans and len(plans) < MOST_KINDS:
             check_targets(self.learner, meta_params, episodes)
@@ -129,7 +132,7 @@ class MetaGradient:
         """Says what was planned, and has rank 0 compile what the others then find on the disk."""
         self._begun.add(id(plan))
         processes = f" in each of {world_size()} processes" if world_size() > 1 else ""
-        logger.info("meta-gradient of %d tasks%s: %s", len(part.query.targets), processes, plan)
+        logger.info("meta-gradient of %d tasks%s: %s", len(first_of(part.query.targets)), processes, plan)
         if plan.compile != "no" and world_size() > 1:
             first = slice_tasks(part, 0, plan.chunk_size)
             with undrawn(part):
@@ -196,7 +199,7 @@ def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> 
     Traceback (most recent call last):
     headstart.errors.BadInputError: a model with 3 outputs does not fit tasks with 6 classes; give it 6 outputs.
     """
-    if episodes.query.targets.is_floating_point():
+    if not are_classes(episodes.query.targets):
         return
     classes = 1 + max(int(part.targets.max()) for part in episodes if part.targets.numel())
     if isinstance(learner, AnyWays) and episodes.support.targets.numel():
@@ -205,9 +208,10 @@ def check_targets(learner: Learner, meta_params: Params, episodes: Episodes) -> 
                 f"a learner set to {learner.ways} ways does not fit tasks with {classes} classes; "
                 f"set its attribute ways to {classes}."
             )
+        check_classes(episodes.support.targets, learner.ways, every=learner.needs_every_class)
         return
     with undrawn(episodes):
-        outputs = learner.predict(meta_params, episodes.query.inputs[0]).shape[-1]
+        outputs = learner.predict(meta_params, episodes.task(0).query.inputs).shape[-1]
     if classes > outputs:
         raise BadInputError(
             f"a model with {outputs} outputs does not fit tasks with {classes} classes; give it {classes} outputs."

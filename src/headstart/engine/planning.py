@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from headstart.distributed.processes import world_size
 from headstart.engine.im2col import ConvolutionsByIm2col
 from headstart.engine.work import Work, largest_tensor, work_of_task
-from headstart.episodes import Episodes
+from headstart.episodes import Episodes, first_of
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.params import Params, split
@@ -117,7 +117,8 @@ def choose_plan(learner: Learner, meta_params: Params, episodes: Episodes, choic
     >>> print(choose_plan(learner, learner.meta_params, hs.Episodes(examples, examples), Choices(meta_steps=3)))
     4 at a time, eager (3 meta-steps do not earn compiling back)
     """
-    tasks, device = len(episodes.query.targets), episodes.query.inputs.device
+    first = first_of(episodes.query.targets)
+    tasks, device = len(first), first.device
     if choices.execution == "loop":
         return Plan(True, 1, "no", bool(choices.recompute), "as told")
     work = work_of_task(learner, meta_params, episodes)
@@ -160,10 +161,10 @@ def _compile(learner: Learner, work: Work, episodes: Episodes, choices: Choices,
     if choices.meta_steps is None:
         return "no", "the length of the run is not known"
     if (
-        form == "updates" and fits and not choices.recompute and episodes.query.inputs.device.type == "cuda"
+        form == "updates" and fits and not choices.recompute and first_of(episodes.query.targets).device.type == "cuda"
     ):  # which launches all at once anyway
         return "no", f"{work.operations:,} operations are too many to compile in one piece"
-    tasks = len(episodes.query.targets) * world_size()  # the other processes have the rest of the batch
+    tasks = len(first_of(episodes.query.targets)) * world_size()  # the other processes have the rest of the batch
     eager = work.operations * SECONDS_PER_OPERATION + tasks * work.flops * SECONDS_PER_FLOP
     meta_steps = choices.meta_steps // learner.kinds_of_meta_step
     compiling = work.operations * SECONDS_TO_COMPILE
@@ -196,8 +197,9 @@ def tasks_per_chunk(learner: Learner, meta_params: Params, episodes: Episodes, c
     >>> tasks_per_chunk(learner, dict(learner.named_parameters()), hs.Episodes(examples, examples))
     2
     """
-    tasks = len(episodes.query.targets)
-    if episodes.query.inputs.device.type != "cpu":
+    first = first_of(episodes.query.targets)
+    tasks = len(first)
+    if first.device.type != "cpu":
         return tasks
     with ConvolutionsByIm2col() if compiled != "no" else nullcontext():
         largest = largest_tensor(learner, meta_params, episodes)

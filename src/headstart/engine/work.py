@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from headstart.episodes import Episodes
+from headstart.episodes import Episodes, first_of
 from headstart.learners.base import Learner
 from headstart.params import Params
 from headstart.randomness import random_numbers_from, random_state
@@ -73,16 +73,16 @@ def largest_tensor(learner: Learner, meta_params: Params, episodes: Episodes) ->
     72
     """
     with undrawn(episodes), _Ledger() as ledger:
-        for part in episodes:
-            if part.targets[0].numel():  # the support set of supervised training is empty
-                learner.predict(meta_params, part.inputs[0])
+        for part in episodes.task(0):
+            if first_of(part.targets).numel():  # the support set of supervised training is empty
+                learner.predict(meta_params, part.inputs)
     return int(ledger.largest)
 
 
 def undrawn(episodes: Episodes) -> AbstractContextManager[None]:
     """A context after which the random numbers drawn in it are still to come: a model with dropout must not notice that
     it was asked something."""
-    return random_numbers_from(random_state([episodes.query.targets]))
+    return random_numbers_from(random_state([first_of(episodes.query.targets)]))
 
 
 class _Ledger(TorchDispatchMode):

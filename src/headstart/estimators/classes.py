@@ -15,7 +15,8 @@ from headstart.errors import BadInputError
 from headstart.estimators.adapted import Adapted, Options
 from headstart.estimators.fits import Fit, augmented, fits_of
 from headstart.estimators.inputs import inputs_for
-from headstart.evaluation.calibration import Calibration, ExpectedScore
+from headstart.evaluation.calibration import Calibration
+from headstart.evaluation.expected_score import ExpectedScore
 from headstart.learners.base import Learner
 from headstart.trained.files import fitted_in_file, save_fitted
 from headstart.trained.load import Trained

@@ -18,7 +18,7 @@ from headstart.estimators.scikit_learn import (
     check_random_state,
     column_or_1d,
 )
-from headstart.evaluation.calibration import ExpectedScore
+from headstart.evaluation.expected_score import ExpectedScore
 from headstart.learners.base import Learner
 
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from headstart.datasets.decoding import check_size, flat
+from headstart.datasets.folder import image_suffixes
 from headstart.errors import BadInputError
 
 Picture = str | Path | Image.Image
@@ -79,7 +80,7 @@ def are_pictures(X: Any) -> bool:  # noqa: N803  (scikit-learn's name)
 def pictures_below(folder: Path) -> list[Path]:
     """The images in a folder and in those in it, in the order of their names; what is hidden, or has no image's suffix,
     is left aside."""
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    suffixes = image_suffixes()
     files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     return sorted(path for path in files if not is_hidden(path.relative_to(folder)))
 

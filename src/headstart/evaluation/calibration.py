@@ -1,45 +1,94 @@
-"""How sure a learner may be."""
+"""Calibrating a learner: what it says of itself, against what it is, on validation tasks of many sizes."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 from torch import Tensor
 
 from headstart.episodes import Examples
+from headstart.errors import BadInputError
+from headstart.evaluation.confidence import Confidence, ScoredTask, confidence_in
+from headstart.evaluation.expected_score import (
+    ExpectedScore,
+    ScoreModels,
+    SupportTask,
+    score_models,
+    shots_of,
+    support_signs,
+)
+from headstart.evaluation.tasks_of_many_sizes import tasks_of_many_sizes
+from headstart.learners.base import Learner
+from headstart.tasks.classification import ClassificationTasks
 
 
-class ExpectedScore(NamedTuple):
-    """The accuracy to expect on a task, and an interval."""
-
-    value: float
-    low: float
-    high: float
-
-
+@dataclass(frozen=True)
 class Calibration:
-    """A temperature, and no more yet."""
+    """What is kept with a learner, so that it can say how sure it is, of what, and how good it will be.
 
-    def __init__(self, temperature: float = 1.0) -> None:
-        self.temperature = temperature
+    Attributes:
+        confidence: what makes probabilities of its scores, and says what is plausible.
+        scores: what makes an expected accuracy of a support set.
+    """
+
+    confidence: Confidence
+    scores: ScoreModels
 
     def probabilities(self, scores: Tensor, shots: Tensor) -> Tensor:
-        """``[query, ways]``."""
-        return (scores / self.temperature).softmax(1)
+        """How likely each class is, if one of them it is: scores ``[query, ways]``, shots ``[ways]``."""
+        return self.confidence.probabilities(scores, shots)
 
     def plausibility(self, scores: Tensor, shots: Tensor) -> Tensor:
-        """``[query]``."""
-        return scores.softmax(1).amax(1)
+        """How plausible it is that a query is of any of the classes, ``[query]``: reject it below ``1 - reject``."""
+        return self.confidence.plausibility(scores, shots)
 
-    def expected_score(self, learner: Any, support: Examples) -> ExpectedScore:
-        """The accuracy to expect on this task."""
-        return ExpectedScore(1.0, 0.0, 1.0)
+    def expected_score(self, learner: Learner, support: Examples) -> ExpectedScore:
+        """The accuracy to expect of ``learner.fit(support)``, with its 95 % interval."""
+        return self.scores.expected_score(learner, support)
 
     def record(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"temperature": self.temperature}
+        """As JSON values."""
+        return {"confidence": self.confidence.record(), "scores": self.scores.record()}
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Calibration:
-        """From JSON."""
-        return cls(record["temperature"])
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """What was kept by ``record``.
+
+        Raises:
+            BadInputError: it is no such record.
+        """
+        try:
+            return cls(Confidence.from_record(record["confidence"]), ScoreModels.from_record(record["scores"]))
+        except (KeyError, TypeError) as error:
+            raise BadInputError(f"the calibration lacks or misstates {error}; calibrate the learner anew.") from error
+
+
+def observed(
+    learner: Learner, tasks: ClassificationTasks, count: int, seed: int
+) -> tuple[list[ScoredTask], list[SupportTask]]:
+    """What the learner makes of ``count`` tasks of many sizes, and what their support sets say of that before."""
+    scored, supports = [], []
+    for support, query in tasks_of_many_sizes(learner, tasks, count, seed):
+        scores = learner.fit(support)(query.inputs)
+        right = int((scores.argmax(1) == query.targets).sum())
+        scored.append(ScoredTask(shots_of(support.targets), scores, query.targets))
+        supports.append(SupportTask(support_signs(learner, support), right, len(query.targets)))
+    return scored, supports
+
+
+def calibrate(learner: Learner, tasks: ClassificationTasks, *, count: int = 400, seed: int = 0) -> Calibration:
+    """Learns, on ``count`` tasks of the classes of ``tasks``, how sure a learner is to be of what it predicts.
+
+    Args:
+        learner: any that classifies.
+        tasks: validation tasks; the classes are all that is taken from them, and ``ways`` if the head is fixed.
+        count: tasks of 2 to 20 ways and 1 to 10 shots, a third of them one-shot.
+        seed: of the tasks.
+
+    Raises:
+        BadInputError: there are too few tasks, or too few examples per class.
+    """
+    scored, supports = observed(learner, tasks, count, seed)
+    return Calibration(confidence_in(scored), score_models(supports))

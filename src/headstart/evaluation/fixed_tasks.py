@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
-from headstart.episodes import Episodes, Examples
+from headstart.episodes import Episodes
 from headstart.randomness import derive_generator
 from headstart.tasks.distribution import TaskDistribution
 
@@ -21,16 +22,13 @@ def fixed_tasks(tasks: TaskDistribution, seed: int, purpose: str, indices: range
     True
     """
     drawn = [tasks.sample(1, derive_generator(seed, purpose, index)) for index in indices]
-    support, query = (
-        Examples(torch.cat([examples.inputs for examples in side]), torch.cat([examples.targets for examples in side]))
-        for side in zip(*drawn, strict=True)
-    )
-    return Episodes(support, query)
+    together: Episodes = tree_map(lambda *tensors: torch.cat(tensors), *drawn)
+    return together
 
 
 def update_digest(digest: hashlib._Hash, episodes: Episodes) -> None:
     """Feeds the tasks, one after the other, to ``digest``."""
-    tensors = [tensor.cpu().contiguous().numpy() for examples in episodes for tensor in examples]
+    tensors = [tensor.cpu().contiguous().numpy() for tensor in tree_leaves(episodes)]
     for task in zip(*tensors, strict=True):
         for array in task:
             digest.update(array.tobytes())

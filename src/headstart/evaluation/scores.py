@@ -11,7 +11,7 @@ from torch.func import vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
 from headstart.engine.planning import Execution
-from headstart.episodes import Episodes, Examples
+from headstart.episodes import Episodes, Examples, Tensors
 from headstart.learners.base import Learner
 from headstart.params import Params
 
@@ -37,25 +37,27 @@ def scores_by_inner_step(
 
 def predict_one_by_one(
     learner: Learner, task_params: Params, support: Examples, query: Examples, execution: Execution
-) -> Tensor:
+) -> Tensors:
     """Predictions of the query examples, each made in a batch of the support set and that one example.
 
     Source: Nichol, Achiam and Schulman (2018), section 6.1, on transduction.
     """
 
-    def predict_one(example: Tensor) -> Tensor:
-        return learner.predict(task_params, torch.cat([support.inputs, example[None]]))[-1]
+    def predict_one(example: Tensors) -> Tensors:
+        together = tree_map(lambda shown, one: torch.cat([shown, one[None]]), support.inputs, example)
+        return tree_map(lambda predictions: predictions[-1], learner.predict(task_params, together))
 
     return over_first_axis(predict_one, execution)(query.inputs)
 
 
-def over_first_axis(function: Callable[[Any], Tensor], execution: Execution) -> Callable[[Any], Tensor]:
+def over_first_axis(function: Callable[[Any], Any], execution: Execution) -> Callable[[Any], Any]:
     """``function`` of every task or example of a batch, by ``vmap`` or, for ``"loop"``, one after the other."""
     if execution != "loop":
         return vmap(function, randomness="different", chunk_size=AT_ONCE)
 
-    def loop(batch: Any) -> Tensor:
+    def loop(batch: Any) -> Any:
         count = len(tree_leaves(batch)[0])
-        return torch.stack([function(tree_map(lambda values, i=i: values[i], batch)) for i in range(count)])
+        results = [function(tree_map(lambda values, i=i: values[i], batch)) for i in range(count)]
+        return tree_map(lambda *values: torch.stack(values), *results)
 
     return loop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,8 @@ from headstart.learners.heads import AnyWays
 from headstart.problems.problem import TaskSets
 from headstart.runs.folder import RunFolder
 from headstart.system.process import local_rank
-from headstart.tasks.distribution import TaskDistribution, moved, outputs_of
+from headstart.tasks.distribution import TaskDistribution, example_of, moved, outputs_of
+from headstart.training.callbacks import Callback
 from headstart.training.loop import train
 from headstart.training.state import TrainingState
 from headstart.training.validation import Validation
@@ -96,7 +97,18 @@ class Experiment:
         """
         sets = self.settings.chosen_problem.task_sets(self.settings.problem, self.settings.task)
         training, validation, test = (moved(tasks, self.device) for tasks in sets)
-        return TaskSets(self._trained_on(training), validation, test)
+        if self.trained:
+            together(lambda: self._check_shape(test))
+        return TaskSets(training if self.trained else self._trained_on(training), validation, test)
+
+    def _check_shape(self, test: TaskDistribution) -> None:
+        """Refuses examples of another shape than those that the learner was trained on."""
+        shown, learned = (example_of(tasks) for tasks in (test, self.blank_tasks))
+        if shown.shape != learned.shape:
+            raise BadInputError(
+                f"the run was trained on examples of {'x'.join(map(str, learned.shape))}, and cannot be evaluated on "
+                f"those of {'x'.join(map(str, shown.shape))}; choose other data."
+            )
 
     @cached_property
     def blank_tasks(self) -> TaskDistribution:
@@ -117,11 +129,11 @@ class Experiment:
         Raises:
             BadInputError: an argument of the model or the learner is out of its range.
         """
-        example = self.blank_tasks.sample(1, torch.Generator(self.device)).query.inputs[0, 0]
+        example = example_of(self.blank_tasks)
         return build_learner(self.settings, tuple(example.shape), outputs_of(self.blank_tasks)).to(self.device)
 
     @cached_property
-    def optimizer(self) -> Callable[[Iterable[Tensor]], Optimizer]:
+    def optimizer(self) -> Callable[[Sequence[Tensor]], Optimizer]:
         """The outer optimizer, waiting for the meta-parameters."""
         return build_optimizer(self.settings.outer_loop)
 
@@ -162,7 +174,7 @@ class Experiment:
         plan = self.engine.plan(self.learner.meta_params, episodes)
         return min(torch.get_num_threads(), meta_batch) if plan.compile != "no" else 1
 
-    def train(self, run: RunFolder | None) -> TrainingState:
+    def train(self, run: RunFolder | None, callbacks: Sequence[Callback] = ()) -> TrainingState:
         """Trains in the run folder, or goes on training there; what is validated is what will be tested."""
         outer, steps = self.settings.outer_loop, self.settings.method.inner_steps_in_test
         return train(
@@ -178,6 +190,7 @@ class Experiment:
             run=run,
             checkpoint_every=self.settings.run.checkpoint_every,
             stop_on_signal=True,
+            callbacks=callbacks,
         )
 
     def test(self, learner: Learner, *, seed: int = 0, transductive: bool = True) -> Evaluation:

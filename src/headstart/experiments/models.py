@@ -56,6 +56,16 @@ class Conv4Settings(ConvolutionalSettings):
 
 
 @dataclass(frozen=True)
+class ResNet12Settings:
+    """Flags of ResNet12."""
+
+    widths: Literal["64-160-320-640", "64-128-256-512"] = "64-160-320-640"
+    """Channels of its four blocks: 12.4 or 8.0 million parameters."""
+    norm: Norm = "batch"
+    """Normalization; batch norm makes the predictions transductive. batch_shift has no scale, as in MAML's code."""
+
+
+@dataclass(frozen=True)
 class SearchableSettings(ConvolutionalSettings):
     """Flags of the network whose blocks choose among operations."""
 
@@ -94,6 +104,12 @@ def conv4(settings: Conv4Settings, shape: tuple[int, ...], outputs: int) -> nn.M
     )
 
 
+def resnet12(settings: ResNet12Settings, shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """ResNet12 of images ``[channel, height, width]``."""
+    widths = [int(width) for width in settings.widths.split("-")]
+    return hs.ResNet12(outputs, channels=shape[0], widths=widths, norm=settings.norm)
+
+
 def searchable(settings: SearchableSettings, shape: tuple[int, ...], outputs: int) -> nn.Module:
     """The searchable network, with every choice or with one structure."""
     channels, side, _ = shape
@@ -125,6 +141,7 @@ def mlp(settings: MLPSettings, shape: tuple[int, ...], outputs: int) -> nn.Modul
 MODELS: dict[str, Model] = {
     "conv4": Model(Conv4Settings, conv4, needs="images"),
     "mlp": Model(MLPSettings, mlp),
+    "resnet12": Model(ResNet12Settings, resnet12, needs="images"),
     "searchable": Model(SearchableSettings, searchable, needs="images", found=structure_found),
     "transformer": Model(TransformerSettings, transformer, needs="images"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ OPTIONS_ON_GPU = {
 """The optimizers that can be part of a CUDA graph, with their options for it."""
 
 
-def build_optimizer(settings: OuterLoop) -> Callable[[Iterable[Tensor]], Optimizer]:
+def build_optimizer(settings: OuterLoop) -> Callable[[Sequence[Tensor]], Optimizer]:
     """The outer optimizer, waiting for the meta-parameters.
 
     Raises:
@@ -38,8 +38,7 @@ def build_optimizer(settings: OuterLoop) -> Callable[[Iterable[Tensor]], Optimiz
     except Exception as error:  # each optimizer refuses what it cannot do in its own way
         raise BadInputError(f"--optimizer {settings.optimizer} is not for this ({error}); try Adam or SGD.") from error
 
-    def make_where_params_are(params: Iterable[Tensor]) -> Optimizer:
-        params = list(params)
+    def make_where_params_are(params: Sequence[Tensor]) -> Optimizer:
         if params[0].device.type != "cuda" or settings.optimizer not in OPTIONS_ON_GPU:
             return make(params, lr=settings.meta_lr)
         warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")  # and is not recorded

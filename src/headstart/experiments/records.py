@@ -13,6 +13,7 @@ ADDED = {
     "adapt": "all",
     "train_ways": None,
     "ink": 1,
+    "pens": "one",
     "test_rotations": "none",
     "carry": False,
     "test_inner_batch": None,

@@ -63,6 +63,16 @@ class Settings:
             raise BadInputError(misplaced(name, self.names()) or f"{flag(name)} is no setting of a run.")
         return Settings(**groups)
 
+    def resolved(self) -> Settings:
+        """The settings as a run records them, in which the problem says in full what depends on its data.
+
+        Raises:
+            BadInputError: a setting has none of its values, or the data cannot be used.
+        """
+        check(self)
+        groups = dict(self.groups())
+        return Settings(**{**groups, "problem": self.chosen_problem.resolved(self.problem)})
+
     def with_problem(self, name: str, settings: Any) -> Settings:
         """The same settings for another problem."""
         own = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from headstart.episodes import Episodes, Examples
+from headstart.episodes import Episodes, Examples, Tensors, as_arguments
 from headstart.errors import BadInputError
+from headstart.learners.checks import are_classes, check_tensors, misfit_of
 from headstart.learners.fitted import Fitted, fitted_state
 from headstart.learners.gradient import gradient_of
 from headstart.learners.inner_loop import mini_batch, unroll
-from headstart.learners.scoring import Loss, Metric, default_metric, loss_for_targets
+from headstart.learners.scoring import Loss, Metric, default_metric, loss_for_targets, loss_of
 from headstart.models.normalization import with_exact_normalization
 from headstart.params import Params, mean, split
 from headstart.tasks.distribution import TaskDistribution
@@ -63,7 +64,7 @@ class Learner(nn.Module):
         inner_rule: makes the update rule from ``inner_lr``.
         inner_batch: support examples per inner update; ``None`` for all.
         loss: ``(predictions, targets) -> scalar``, a mean over the examples; by default cross-entropy for class targets
-            and squared error for regression targets.
+            and squared error for regression targets. With an argument ``task_params`` it is handed those as well.
         metric: what is reported of it and chosen by; by default accuracy for class targets, for regression targets
             ``"mse"``, or the loss itself, ``"loss"``, if it is another one.
 
@@ -157,16 +158,31 @@ class Learner(nn.Module):
         """The training tasks of this meta-step."""
         return tasks.sample(count, generator)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """``f(x)`` with the learner's own parameters; ``predict`` takes them as an argument."""
-        predictions: Tensor = self.model(inputs)
-        return predictions
+        return self.model(*inputs, **named)
 
-    def predict(self, task_params: Params, inputs: Tensor) -> Tensor:
-        """``f(x)``: the predictions ``[example, ...]`` of ``inputs`` ``[example, *features]``."""
-        with sdpa_kernel(SDPBackend.MATH):  # the only kernel of attention with a second derivative
-            predictions: Tensor = functional_call(self, task_params, (inputs,))
-        return predictions
+    def predict(self, task_params: Params, inputs: Tensors) -> Any:
+        """``f(x)``: the predictions ``[example, ...]`` of ``inputs`` ``[example, *features]``; what the model returns.
+
+        Raises:
+            BadInputError: the inputs are of another type than the model, or images without a channel axis.
+        """
+        try:
+            with sdpa_kernel(SDPBackend.MATH):  # the only kernel of attention with a second derivative
+                return functional_call(self, task_params, *as_arguments(inputs))
+        except RuntimeError as error:
+            if misfit := misfit_of(error, self.model, inputs):
+                raise BadInputError(misfit) from error
+            raise
+
+    def check_support(self, support: Examples) -> None:
+        """Refuses a support set that cannot be adapted to.
+
+        Raises:
+            BadInputError: inputs or targets are no tensors, or not those of this learner.
+        """
+        check_tensors(support)
 
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """The task's parameters after 0, 1, ..., ``steps`` inner updates on its support set; if not ``every`` one is
@@ -196,7 +212,12 @@ class Learner(nn.Module):
         return self.loss_and_predictions({**params, **fixed}, batch)[0]
 
     def adapt(self, meta_params: Params, support: Examples) -> Params:
-        """*F* picks *f*: the task's parameters after ``inner_steps`` inner updates."""
+        """*F* picks *f*: the task's parameters after ``inner_steps`` inner updates.
+
+        Raises:
+            BadInputError: the support set cannot be adapted to, as far as its values are at hand.
+        """
+        self.check_support(support)
         path = self.adaptation(meta_params, support, self.inner_steps, every=False)
         (task_params,) = deque(path, maxlen=1)  # which holds the last alone
         return task_params
@@ -216,19 +237,19 @@ class Learner(nn.Module):
         learner.inner_steps = self.inner_steps if inner_steps is None else inner_steps
         task_params = learner.adapt(learner.meta_params, support)
         state = fitted_state(learner, task_params, support.inputs)
-        classes = None if support.targets.is_floating_point() else 1 + int(support.targets.max())
+        classes = 1 + int(support.targets.max()) if are_classes(support.targets) else None
         return Fitted(learner, state, classes)
 
-    def loss_and_predictions(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensor]:
+    def loss_and_predictions(self, task_params: Params, query: Examples) -> tuple[Tensor, Tensors]:
         """Loss and predictions of ``f`` on the query set."""
         predictions = self.predict(task_params, query.inputs)
-        return self.loss(predictions, query.targets), predictions
+        return loss_of(self.loss, predictions, query.targets, task_params), predictions
 
-    def metric_for(self, targets: Tensor) -> Metric:
+    def metric_for(self, targets: Tensors) -> Metric:
         """What is reported for such targets: the metric that the learner states, or that of its loss."""
         return self.metric or default_metric(self.loss, targets)
 
-    def metrics(self, loss: Tensor, predictions: Tensor, targets: Tensor) -> Metrics:
+    def metrics(self, loss: Tensor, predictions: Tensors, targets: Tensors) -> Metrics:
         """What a meta-step reports of a task: its ``loss``, and the metric of its query set under the metric's name."""
         metric = self.metric_for(targets)
         return {"loss": loss} if metric.name == "loss" else {"loss": loss, metric.name: metric.of(predictions, targets)}

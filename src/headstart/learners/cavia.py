@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,9 +81,11 @@ class CAVIA(MAML):
         """The context alone."""
         return {CONTEXT}
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         """``model([inputs, context])``."""
-        features = inputs.flatten(1)
+        if named or len(inputs) != 1:
+            raise BadInputError("the context of CAVIA goes beside one tensor of inputs, not several; concatenate them.")
+        features = inputs[0].flatten(1)
         together = torch.cat([features, self.context.expand(len(features), -1)], dim=1)
         try:
             return super().forward(together)

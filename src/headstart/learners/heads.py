@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
+from headstart.learners.checks import are_classes, check_classes, values_are_at_hand
 from headstart.learners.fitted import Fitted
 from headstart.params import Params
 
@@ -25,10 +26,18 @@ class AnyWays(Learner, ABC):
     """
 
     ways: int
+    needs_every_class = False
+    """Whether the head is made of an example of each class."""
 
     @abstractmethod
     def new_head(self, meta_params: Params, support: Examples) -> Params:
         """The part of the task's parameters that is made for this task before any inner update."""
+
+    def check_support(self, support: Examples) -> None:
+        """As for every learner, and that the classes are those of a task of ``ways``."""
+        super().check_support(support)
+        if are_classes(support.targets) and values_are_at_hand():
+            check_classes(support.targets, self.ways, every=self.needs_every_class)
 
     def adaptation(self, meta_params: Params, support: Examples, steps: int, *, every: bool = True) -> Iterator[Params]:
         """As for every learner, from a head that is made for the task."""
@@ -36,8 +45,10 @@ class AnyWays(Learner, ABC):
 
     def fit(self, support: Examples, inner_steps: int | None = None) -> Fitted:
         """As for every learner, with a head for as many classes as the support set has."""
+        super().check_support(support)
         learner = copy.copy(self)
-        learner.ways = 1 + int(support.targets.max())
+        if are_classes(support.targets):
+            learner.ways = 1 + int(support.targets.max())
         return super(AnyWays, learner).fit(support, inner_steps)
 
 
@@ -46,7 +57,7 @@ def set_to(learner: Learner, episodes: Episodes) -> Learner:
 
     The parameters are shared with ``learner``, which itself keeps its ways.
     """
-    if not isinstance(learner, AnyWays) or episodes.support.targets.is_floating_point():
+    if not isinstance(learner, AnyWays) or not are_classes(episodes.support.targets):
         return learner
     learner = copy.copy(learner)
     learner.ways = 1 + max(int(part.targets.max()) for part in episodes)
@@ -66,8 +77,10 @@ def one_hot(targets: Tensor, ways: int) -> Tensor:
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
-    if targets.is_floating_point():
-        raise BadInputError("a learner that makes its head of classes needs class targets (int64), not real numbers.")
+    if not are_classes(targets):
+        raise BadInputError(
+            "a learner that makes its head of classes needs class targets (int64), not real numbers or several tensors."
+        )
     return (targets[:, None] == torch.arange(ways, device=targets.device)).to(torch.get_default_dtype())
 
 

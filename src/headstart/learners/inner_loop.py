@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from headstart.episodes import Examples
+from headstart.episodes import Examples, first_of
 from headstart.errors import BadInputError
 from headstart.learners.checkpointing import checkpointed, checkpointing_at_hand
 from headstart.learners.gradient import gradient_of
@@ -131,8 +131,9 @@ def mini_batch(examples: Examples, size: int | None, step: int) -> Examples:
     >>> mini_batch(examples, 3, step=1).targets
     tensor([3, 4, 0])
     """
-    count = len(examples.targets)
+    count = len(first_of(examples.targets))
     if size is None or size >= count:
         return examples
-    chosen = torch.arange(step * size, (step + 1) * size, device=examples.targets.device) % count
-    return Examples(examples.inputs[chosen], examples.targets[chosen])
+    chosen = torch.arange(step * size, (step + 1) * size, device=first_of(examples.targets).device) % count
+    batch: Examples = tree_map(lambda tensor: tensor[chosen], examples)
+    return batch

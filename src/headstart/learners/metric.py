@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from headstart.episodes import Examples
+from headstart.episodes import Examples, Tensors
 from headstart.learners.heads import AnyWays, class_means, one_hot, ways_of, with_head
 from headstart.learners.scoring import Metric
 from headstart.params import Params, split
@@ -52,10 +52,10 @@ class MetricLearner(AnyWays):
         """The same ``steps + 1`` times: there is nothing to update."""
         return repeat({**meta_params, **self.new_head(meta_params, support)}, steps + 1)
 
-    def predict(self, task_params: Params, inputs: Tensor) -> Tensor:
+    def predict(self, task_params: Params, inputs: Tensors) -> Tensor:
         """Scores of the classes, ``[example, ways]``; without a head for the task the embedding."""
         head, params = split(task_params, self.head_names)
-        features = super().predict(params, inputs).flatten(1)
+        features: Tensor = super().predict(params, inputs).flatten(1)
         return self.compare(features, head) if head else features
 
     @abstractmethod
@@ -83,6 +83,7 @@ class ProtoNet(MetricLearner):
     """
 
     head_names = ("prototypes",)
+    needs_every_class = True
 
     def new_head(self, meta_params: Params, support: Examples) -> Params:
         """``prototypes`` ``[ways, feature]``."""

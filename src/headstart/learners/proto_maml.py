@@ -48,6 +48,8 @@ class ProtoMAML(AnyWays, MAML):
     torch.Size([12, 256])
     """
 
+    needs_every_class = True
+
     def __init__(
         self,
         model: nn.Module,

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from headstart.errors import BadInputError
-from headstart.models.normalization import BatchNorm, FrozenNorm
+from headstart.models.normalization import BatchNorm, FrozenNorm, with_exact_normalization
 
 Statistics = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance ``[channel]`` of each batch norm, by the name of the layer."""
@@ -70,3 +71,31 @@ def freeze_statistics(model: nn.Module, statistics: Statistics) -> None:
         frozen.weight, frozen.bias = layer.weight, layer.bias  # type: ignore[assignment]
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, frozen)
+
+
+def norms_of_the_batch(model: nn.Module) -> list[str]:
+    """The names of the layers that normalize by the batch at hand even in evaluation mode, PyTorch's own among them.
+
+    >>> norms_of_the_batch(nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2, track_running_stats=False)))
+    ['1']
+    """
+    native = nn.modules.batchnorm._BatchNorm
+    return [
+        name or type(layer).__name__
+        for name, layer in model.named_modules()
+        if isinstance(layer, BatchNorm) or (isinstance(layer, native) and layer.running_mean is None)
+    ]
+
+
+def with_statistics_of(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """A copy of ``model`` whose batch norms of the batch at hand keep the statistics that they meet with ``inputs``.
+
+    >>> model = with_statistics_of(BatchNorm(1), torch.tensor([[1.0], [3.0]]))
+    >>> model(torch.tensor([[3.0]])).round()
+    tensor([[1.]], grad_fn=<PermuteBackward0>)
+    """
+    root = nn.ModuleDict({"model": with_exact_normalization(model)[0]})
+    with torch.no_grad():
+        statistics = batch_statistics(root, lambda: root["model"](inputs))
+    freeze_statistics(root, statistics)
+    return root["model"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import headstart as hs
-from headstart.problems.images import ImageProblem, ImageSettings, split_in_file
+from headstart.problems.classes import split_in_file
+from headstart.problems.images import ImageProblem, ImageSettings
 from headstart.problems.settings import Count
 
 VALIDATION, TEST = 100, 423
@@ -21,6 +22,8 @@ class GlyphSettings(ImageSettings):
     """Split into training, validation and test classes: random, or a JSON file."""
     glyph_classes: Count = 3000
     """Glyphs to train on; 100 more are for validation and 423 more for test."""
+    pens: Literal["one", "many"] = "one"
+    """Pens that they are drawn with: that of Omniglot, or many, some seen from afar, all centred and of one size."""
 
 
 class Glyphs(ImageProblem):
@@ -39,4 +42,4 @@ class Glyphs(ImageProblem):
 
     def load(self, settings: GlyphSettings) -> hs.ImageClasses:
         """All glyphs, drawn anew."""
-        return hs.draw_glyphs(TEST + VALIDATION + settings.glyph_classes, size=settings.image_size)
+        return hs.draw_glyphs(TEST + VALIDATION + settings.glyph_classes, size=settings.image_size, pens=settings.pens)

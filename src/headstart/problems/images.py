@@ -1,21 +1,21 @@
-"""What problems of images sorted by class share: a split of the classes, and three sets of N-way K-shot tasks."""
+"""What problems of images share, and those of images sorted by class: three sets of N-way K-shot tasks."""
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import headstart as hs
-from headstart.errors import BadInputError
-from headstart.problems.problem import ClassificationTask, Problem, TaskSets
+from headstart.problems.classes import ClassProblem
+from headstart.problems.problem import ClassificationTask, TaskSets
 from headstart.problems.settings import Count
 
 
 @dataclass(frozen=True)
-class ImageSettings:
-    """Flags of every problem of images."""
+class PixelSettings:
+    """Flags of everything that is pixels."""
 
     image_size: Count = 28
     """Pixels along each side."""
@@ -23,28 +23,21 @@ class ImageSettings:
     """Turns by 90 degrees in training: new classes, random per class and task, or none."""
     test_rotations: Literal["tasks", "none"] = "none"
     """Turns by 90 degrees at validation and test: none, or random per class and task, as in MAML's code."""
+
+
+@dataclass(frozen=True)
+class ImageSettings(PixelSettings):
+    """Flags of every problem of images sorted by class, as many of each."""
+
     ink: Literal[1, 0] = 1
     """Value of a pixel with ink; paper has the other. Reptile's code has 0."""
 
 
-class ImageProblem(Problem):
+class ImageProblem(ClassProblem):
     """N-way K-shot classification of images. A subclass says which classes there are, how they are split, and loads
     them."""
 
     has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
-
-    @property
-    def metric(self) -> hs.Metric:
-        """The fraction of the query examples whose class is predicted."""
-        return hs.ACCURACY
-
-    @abstractmethod
-    def split(self, settings: Any) -> hs.Split:
-        """The names of the classes of the three task sets, known without loading an image.
-
-        Raises:
-            BadInputError: the split cannot be used.
-        """
 
     @abstractmethod
     def load(self, settings: Any) -> hs.ImageClasses:
@@ -81,28 +74,17 @@ class ImageProblem(Problem):
 
     def settings_like(self, other: Any) -> Any:
         """The default settings with the size and the ink of ``other``'s images."""
-        return self.settings(image_size=other.image_size, ink=other.ink)
-
-    def check_unseen(self, trained: Any, evaluated: Any) -> None:
-        """Refuses another split whose test classes were trained or validated on."""
-        split = self.split(trained)
-        seen = {*split.train, *split.validation} & {*self.split(evaluated).test}
-        if seen:
-            raise BadInputError(
-                f"{len(seen)} test classes of --split {evaluated.split} were trained or validated on, {min(seen)!r} "
-                f"the first of them: evaluate this run on its own split, {trained.split}, or train one on that split."
-            )
+        return self.settings(**looks_of(other, self.settings))
 
 
-def split_in_file(name: str, *known: str) -> hs.Split:
-    """The split in a JSON file, where ``--split`` is none of those that the problem has by name.
+def looks_of(settings: Any, other: type) -> dict[str, Any]:
+    """Those of ``settings`` that say how an example looks and are settings of ``other`` as well.
 
-    Raises:
-        BadInputError: there is no such file, or it holds no split.
+    >>> looks_of(ImageSettings(image_size=84), PixelSettings)
+    {'image_size': 84}
     """
-    if not Path(name).exists():
-        raise BadInputError(f"--split {name} is no file that is here; choose {', '.join(known)} or a JSON file.")
-    return hs.read_split(name)
+    names = {field.name for field in dataclasses.fields(other)} & {"image_size", "ink", "colour", "polarity"}
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name in names}
 
 
 def training_tasks(

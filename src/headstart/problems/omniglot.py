@@ -8,7 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import headstart as hs
 from headstart.datasets.omniglot_alphabets import CLASS_NAMES
-from headstart.problems.images import ImageProblem, ImageSettings, split_in_file
+from headstart.problems.classes import split_in_file
+from headstart.problems.images import ImageProblem, ImageSettings
+
+COUNTS = (1_100, 100, 423)
+"""Characters of the random split, as many as in the code of MAML (Finn, Abbeel and Levine, 2017)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Omniglot(ImageProblem):
     def split(self, settings: OmniglotSettings) -> hs.Split:
         """1,100, 100 and 423 random characters; those of the two archives; or what a file names."""
         if settings.split == "random":
-            return hs.random_split(CLASS_NAMES)
+            return hs.random_split(CLASS_NAMES, COUNTS)
         if settings.split == "lake":
             return hs.lake_split(CLASS_NAMES)
         return split_in_file(settings.split, "random", "lake")

@@ -115,6 +115,14 @@ class Problem(ABC):
         before the data are there."""
         return self.task_sets(settings, task).training
 
+    def resolved(self, settings: Any) -> Any:
+        """The settings as a run records them: what depends on the data is said in full.
+
+        Raises:
+            BadInputError: the data cannot be used.
+        """
+        return settings
+
     def settings_like(self, other: Any) -> Any:
         """The default settings, in what decides the shape of an example those of ``other``, another problem's: what a
         learner that was trained there is evaluated with here."""

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from headstart.problems.folder import Folder
 from headstart.problems.glyphs import Glyphs
 from headstart.problems.omniglot import Omniglot
+from headstart.problems.photographs import Photographs, PhotographSettings, SmallPhotographSettings
 from headstart.problems.problem import Problem
 from headstart.problems.sinusoid import Sinusoid
+from headstart.problems.table import Table
 
-PROBLEMS: dict[str, Problem] = {"glyphs": Glyphs(), "omniglot": Omniglot(), "sinusoid": Sinusoid()}
+PROBLEMS: dict[str, Problem] = {
+    "glyphs": Glyphs(),
+    "omniglot": Omniglot(),
+    "sinusoid": Sinusoid(),
+    "folder": Folder(),
+    "table": Table(),
+    "mini_imagenet": Photographs("mini_imagenet", PhotographSettings),
+    "tiered_imagenet": Photographs("tiered_imagenet", PhotographSettings),
+    "cifar_fs": Photographs("cifar_fs", SmallPhotographSettings),
+    "fc100": Photographs("fc100", SmallPhotographSettings),
+    "cub": Photographs("cub", PhotographSettings),
+}
 
 
 def register_problem(name: str, problem: Problem) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from headstart.episodes import Episodes
+from headstart.episodes import Episodes, first_of
 from headstart.evaluation.evaluate import evaluating
 from headstart.evaluation.scores import over_first_axis
 from headstart.learners.base import Learner
@@ -41,7 +41,7 @@ def movement(learner: Learner, episodes: Episodes, steps: int) -> dict[str, floa
         layers[:] = dict.fromkeys(layer_of(name) for name in start)
         return torch.stack([moved(of_layer(start, layer), of_layer(end, layer)) for layer in layers])
 
-    with evaluating(learner, episodes.query.inputs.device, 0):
+    with evaluating(learner, first_of(episodes.query.inputs).device, 0):
         ratios = over_first_axis(of_task, "auto")(episodes)
     ratios = ratios.masked_fill(~ratios.isfinite(), torch.nan)
     means = zip(layers, ratios.nanmean(0).tolist(), strict=True)

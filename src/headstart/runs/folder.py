@@ -32,7 +32,7 @@ from headstart.errors import BadInputError
 from headstart.params import Params
 from headstart.system.files import disk_errors, write_bytes
 
-PLACES = ("out", "data_root", "device", "workers")
+PLACES = ("out", "data_root", "path", "device", "workers")
 """Entries of a configuration that say where, not what: a run may go on in another place."""
 KEPT_CHECKPOINTS = 2
 

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from headstart.errors import RunStoppedError
 
@@ -36,10 +37,37 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise RunStoppedError(message) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Makes ``content`` the content of the file ``path``, all of it or none of it.
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write, which becomes the file ``path`` when the block ends, and leaves no trace if it fails.
 
     The bytes go to a temporary file in the same folder, reach the disk, and take the place of ``path`` in one step.
+
+    Raises:
+        RunStoppedError: no disk space is left, or ``path`` cannot be written; the file that was there is intact.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole_file(Path(folder, "weights")) as file:
+    ...         _ = file.write(b"1.5")
+    ...     Path(folder, "weights").read_bytes()
+    b'1.5'
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with disk_errors(path):
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):  # whether it can be removed must not hide why the write failed
+                temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Makes ``content`` the content of the file ``path``, all of it or none of it.
 
     Raises:
         RunStoppedError: no disk space is left, or ``path`` cannot be written; the file that was there is intact.
@@ -50,14 +78,5 @@ def write_bytes(path: Path, content: bytes) -> None:
     ...     Path(folder, "weights").read_bytes()
     b'1.5'
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    with disk_errors(path):
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            with suppress(OSError):  # whether it can be removed must not hide why the write failed
-                temporary.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(content)

@@ -1,22 +1,29 @@
-"""N-way K-shot classification: from images sorted by class to episodes."""
+"""N-way K-shot classification: from examples with a class each to episodes."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor
 
+from headstart.datasets.arrays import labelled_arrays, labelled_pairs
 from headstart.datasets.image_classes import ImageClasses
+from headstart.datasets.labelled import LabelledExamples
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 
 Rotations = Literal["classes", "tasks", "none"]
+Classes = ImageClasses | LabelledExamples
 
 
-def distinct(shape: tuple[int, ...], population: int, chosen: int, generator: torch.Generator) -> Tensor:
+def distinct(
+    shape: tuple[int, ...], population: int, chosen: int, generator: torch.Generator, sizes: Tensor | None = None
+) -> Tensor:
     """For each entry of ``shape``, ``chosen`` different numbers below ``population`` in random order, uniformly.
+
+    Args:
+        sizes: int64 ``shape``, each entry's own population, from ``chosen`` to ``population``; all of it if None.
 
     Shapes:
         result: int64 ``[*shape, chosen]``, on the generator's device
@@ -26,6 +33,9 @@ def distinct(shape: tuple[int, ...], population: int, chosen: int, generator: to
             [0, 1, 2]])
     """
     keys = torch.rand(*shape, population, generator=generator, device=generator.device)
+    if sizes is not None:
+        absent = torch.arange(population, device=keys.device) >= sizes[..., None].to(keys.device)
+        keys = keys.masked_fill(absent, -1)
     return keys.topk(chosen, dim=-1).indices
 
 
@@ -39,9 +49,35 @@ def quarter_turns(images: Tensor) -> Tensor:
     return torch.stack([images.rot90(turn, (-2, -1)) for turn in range(4)])
 
 
-def to_inputs(images: Tensor) -> Tensor:
-    """uint8 images, 0 to 255, as float inputs, 0 (paper) to 1 (ink)."""
-    return images.float() / 255
+def turned(images: Tensor, turn: Tensor) -> Tensor:
+    """Each image ``[..., channel, height, width]`` by its own number of quarter turns, ``[...]``.
+
+    >>> turned(torch.tensor([[[[1, 2], [3, 4]]]]), torch.tensor([1]))
+    tensor([[[[2, 4],
+              [1, 3]]]])
+    """
+    flat, turn = images.flatten(0, turn.ndim - 1), turn.flatten()
+    return quarter_turns(flat)[turn, torch.arange(len(turn), device=turn.device)].view_as(images)
+
+
+def check_turnable(data: LabelledExamples) -> None:
+    """Refuses examples that cannot be turned by 90 degrees, or are the same afterwards.
+
+    Raises:
+        BadInputError: they are no square images of more than one pixel.
+    """
+    shape = data.inputs.shape[1:]
+    if len(shape) != 3 or shape[-2] != shape[-1] or shape[-1] < 2:
+        words = "x".join(map(str, shape))
+        raise BadInputError(
+            f"examples of {words} are not square images of several pixels, and cannot be turned by 90 degrees; use "
+            "rotations='none'."
+        )
+
+
+def to_inputs(examples: Tensor) -> Tensor:
+    """uint8 images, 0 to 255, as float inputs, 0 (paper) to 1 (ink); floats as they are."""
+    return examples.float() / 255 if examples.dtype == torch.uint8 else examples
 
 
 class ClassificationTasks:
@@ -53,16 +89,18 @@ class ClassificationTasks:
     by class.
 
     Args:
-        classes: where the tasks come from.
+        classes: where the tasks come from: ``hs.ImageClasses``, or ``hs.LabelledExamples`` of any shape and any number
+            per class. ``from_arrays`` and ``from_dataset`` take other forms.
         ways: classes per task.
         shots: support examples per class.
         queries: query examples per class.
         rotations: ``"classes"`` makes each of a class's four turns by 90 degrees a class of its own; ``"tasks"`` turns
-            each class of each task at random; ``"none"`` leaves the images as they are.
+            each class of each task at random; ``"none"`` leaves the images as they are. If None, ``ImageClasses`` are
+            turned to classes, and other data are left as they are.
 
     Raises:
-        BadInputError: the classes have too few examples for shots + queries, there are fewer of them than ways, images
-            to be turned are not square, or a number is not positive.
+        BadInputError: a class has too few examples for shots + queries, there are fewer of them than ways, examples
+            to be turned are no square images, or a number is not positive.
 
     Source: Vinyals et al. (2016), section 4.1; rotated classes as in Santoro et al. (2016), section 3.2.
 
@@ -74,26 +112,80 @@ class ClassificationTasks:
     """
 
     def __init__(
-        self, classes: ImageClasses, *, ways: int, shots: int, queries: int, rotations: Rotations = "classes"
+        self, classes: Classes, *, ways: int, shots: int, queries: int, rotations: Rotations | None = None
     ) -> None:
         if min(ways, shots, queries) < 1:
             raise BadInputError(f"a task needs at least one of each, not {ways=}, {shots=}, {queries=}.")
-        if rotations not in get_args(Rotations):
+        if rotations not in (None, *get_args(Rotations)):
             raise BadInputError(f"{rotations=} is unknown; choose one of {', '.join(get_args(Rotations))}.")
-        count, examples, _, height, width = classes.images.shape
-        if shots + queries > examples:
-            raise BadInputError(
-                f"{examples} examples per class cannot give {shots} shots + {queries} queries; "
-                f"ask for at most {examples} in all."
-            )
-        if rotations != "none" and height != width:
-            raise BadInputError(f"images of {height}x{width} cannot be turned by 90 degrees; use rotations='none'.")
-        self.class_count = count * (4 if rotations == "classes" else 1)
+        self.classes, self.ways, self.shots, self.queries = classes, ways, shots, queries
+        self.rotations: Rotations = rotations or classes.rotations
+        self.data = classes.labelled
+        self.members = self.data.members()
+        if self.rotations != "none":
+            check_turnable(self.data)
+        count = len(self.data.names)
+        self.class_count = count * (4 if self.rotations == "classes" else 1)
         if ways > self.class_count:
             raise BadInputError(f"{self.class_count} classes cannot give {ways} ways; ask for fewer ways.")
-        self.classes, self.ways, self.shots, self.queries, self.rotations = classes, ways, shots, queries, rotations
+        self._check_counts()
+        self.most = int(self.members.counts.max())
+        self.unequal = bool(self.members.counts.min() < self.most)
 
-    def of(self, classes: ImageClasses) -> ClassificationTasks:
+    @classmethod
+    def from_arrays(
+        cls, x: Any, y: Any, *, ways: int, shots: int, queries: int, rotations: Rotations | None = None
+    ) -> Self:
+        """Tasks of examples ``x[i]`` with labels ``y[i]``: arrays of NumPy or PyTorch, or what can be made one.
+
+        Shapes:
+            x: ``[example, *features]``: uint8 images, of which floats from 0 to 1 are made, or floats as they are
+            y: ``[example]``: anything hashable
+
+        Raises:
+            BadInputError: the lengths differ, a label is missing, a number is not finite, or as in the constructor.
+
+        >>> tasks = ClassificationTasks.from_arrays(
+        ...     torch.rand(6, 4), ["cat", "cat", "dog", "dog", "owl", "owl"], ways=2, shots=1, queries=1
+        ... )
+        >>> tasks.classes.names, tasks.sample(1, torch.Generator()).query.inputs.shape
+        (('cat', 'dog', 'owl'), torch.Size([1, 2, 4]))
+        """
+        return cls(labelled_arrays(x, y), ways=ways, shots=shots, queries=queries, rotations=rotations)
+
+    @classmethod
+    def from_dataset(
+        cls, dataset: Any, *, ways: int, shots: int, queries: int, rotations: Rotations | None = None
+    ) -> Self:
+        """Tasks of an indexable data set of ``(example, label)`` pairs, such as ``torch.utils.data.Dataset``.
+
+        All of it is read, once. Examples may be tensors, arrays or PIL images.
+
+        Raises:
+            BadInputError: it is no such data set, its examples differ in shape, or as in ``from_arrays``.
+
+        >>> pairs = torch.utils.data.TensorDataset(torch.rand(6, 4), torch.tensor([10, 10, 11, 11, 19, 19]))
+        >>> ClassificationTasks.from_dataset(pairs, ways=2, shots=1, queries=1).classes.names
+        ('10', '11', '19')
+        """
+        return cls(labelled_pairs(dataset), ways=ways, shots=shots, queries=queries, rotations=rotations)
+
+    def _check_counts(self) -> None:
+        counts, wanted = self.members.counts, self.shots + self.queries
+        few = (counts < wanted).nonzero().flatten().tolist()
+        if not few:
+            return
+        least, way_out = int(counts[few].min()), ""
+        which = f"{least} examples per class"
+        if counts.min() < counts.max():
+            others = f" ({len(few) - 1} more have too few)" if len(few) > 1 else ""
+            which = f"the {int(counts[few[0]])} examples of the class {self.data.names[few[0]]!r}{others}"
+            way_out = ", or leave such classes out"
+        raise BadInputError(
+            f"{which} cannot give {self.shots} shots + {self.queries} queries; ask for at most {least} in all{way_out}."
+        )
+
+    def of(self, classes: Classes) -> ClassificationTasks:
         """Such tasks of other classes.
 
         Raises:
@@ -104,13 +196,8 @@ class ClassificationTasks:
         )
 
     def to(self, device: torch.device) -> ClassificationTasks:
-        """The same tasks, drawn on ``device``."""
-        return self.of(self.classes._replace(images=self.classes.images.to(device)))
-
-    @cached_property
-    def images(self) -> Tensor:
-        """The images as they are and, if they are turned, so: ``[turn, class, example, channel, height, width]``."""
-        return quarter_turns(self.classes.images) if self.rotations != "none" else self.classes.images[None]
+        """The same tasks, drawn on ``device``; where the data are, if they would fill more than half of it."""
+        return self.of(self.classes.to(device))
 
     @property
     def outputs(self) -> int:
@@ -119,15 +206,16 @@ class ClassificationTasks:
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
-        return self.classes.images.device
+        """Where the examples are."""
+        return self.data.inputs.device
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` tasks, ``[task, ways * shots, ...]`` and ``[task, ways * queries, ...]``."""
-        turn, character = self._draw_classes(count, generator)
-        example = distinct((count, self.ways), self.images.shape[2], self.shots + self.queries, generator)
+        turn, drawn = self._draw_classes(count, generator)
+        sizes = self.members.counts[drawn.to(self.device)] if self.unequal else None
+        example = distinct((count, self.ways), self.most, self.shots + self.queries, generator, sizes)
         target = torch.arange(self.ways, device=generator.device).view(1, -1, 1)
-        index = [part.expand_as(example) for part in (turn[..., None], character[..., None], example, target)]
+        index = [part.expand_as(example) for part in (turn[..., None], drawn[..., None], example, target)]
         support = [part[..., : self.shots].flatten(1) for part in index]
         query = [part[..., self.shots :].flatten(1) for part in index]
         order = distinct((count,), self.ways * self.shots, self.ways * self.shots, generator)
@@ -136,12 +224,13 @@ class ClassificationTasks:
     def _draw_classes(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The quarter turn and the unturned class of each of the tasks' classes, ``[task, way]`` each."""
         drawn = distinct((count,), self.class_count, self.ways, generator)
-        characters = self.images.shape[1]
+        classes = len(self.data.names)
         if self.rotations == "tasks":
             turn = torch.randint(4, drawn.shape, generator=generator, device=generator.device)
             return turn, drawn
-        return drawn // characters, drawn % characters
+        return drawn // classes, drawn % classes
 
-    def _examples(self, turn: Tensor, character: Tensor, example: Tensor, target: Tensor) -> Examples:
-        index = [part.to(self.device) for part in (turn, character, example)]
-        return Examples(to_inputs(self.images[tuple(index)]), target.to(self.device))
+    def _examples(self, turn: Tensor, drawn: Tensor, example: Tensor, target: Tensor) -> Examples:
+        turn, drawn, example, target = (part.to(self.device) for part in (turn, drawn, example, target))
+        inputs = self.data.inputs[self.members.rows(drawn, example)]
+        return Examples(to_inputs(turned(inputs, turn) if self.rotations != "none" else inputs), target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from headstart.episodes import Episodes
 from headstart.errors import BadInputError
@@ -56,3 +57,14 @@ def where_drawn(tasks: TaskDistribution) -> torch.device:
     device(type='cpu')
     """
     return torch.device(getattr(tasks, "device", "cpu"))
+
+
+def example_of(tasks: TaskDistribution) -> Tensor:
+    """The inputs of one example of the tasks.
+
+    >>> import headstart as hs
+    >>> example_of(hs.SinusoidTasks(shots=10, queries=10)).shape
+    torch.Size([1])
+    """
+    example: Tensor = tasks.sample(1, torch.Generator(where_drawn(tasks))).query.inputs[0, 0]
+    return example

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,10 +18,11 @@ from headstart.engine.cuda_graph import Recorded, can_be_recorded, numbers_of
 from headstart.engine.meta_gradient import MetaGradient
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.learners.base import Learner, Metrics
-from headstart.params import Params
+from headstart.params import NamedTensors, Params
 from headstart.randomness import derive_seed
 from headstart.runs.folder import RunFolder
 from headstart.tasks.distribution import TaskDistribution, where_drawn
+from headstart.training.callbacks import Callback, Event, tell
 from headstart.training.progress import Progress
 from headstart.training.state import TrainingState, restore, save
 from headstart.training.stopping import agree_to_stop, last_step_kept, stop_signals, what_is_kept
@@ -38,7 +39,7 @@ def train(
     *,
     meta_steps: int,
     meta_batch: int = 16,
-    optimizer: Callable[[Iterable[Tensor]], Optimizer] = torch.optim.Adam,
+    optimizer: Callable[[NamedTensors], Optimizer] = torch.optim.Adam,
     scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     validation: Validation | None = None,
     seed: int = 0,
@@ -46,6 +47,7 @@ def train(
     run: RunFolder | None = None,
     checkpoint_every: int = 100,
     stop_on_signal: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainingState:
     """Repeats ``meta_params <- optimizer(meta_params, meta_gradient)`` and leaves the best in ``learner``.
 
@@ -69,7 +71,8 @@ def train(
         tasks: distribution of the training tasks.
         meta_steps: outer updates in all, those before a resumption included.
         meta_batch: tasks per outer update.
-        optimizer: makes any ``torch.optim`` optimizer from the meta-parameters.
+        optimizer: makes any ``torch.optim`` optimizer from the meta-parameters, a list whose attribute ``named`` has
+            them by their names in ``learner.meta_params``, for groups with options of their own.
         scheduler: makes any scheduler from the optimizer; it steps after every outer update. ``ReduceLROnPlateau``
             steps after every validation, on its metric: for an accuracy it needs ``mode="max"``.
         validation: the validation tasks; none if ``None``.
@@ -81,6 +84,9 @@ def train(
         stop_on_signal: whether SIGINT (Ctrl-C) and SIGTERM finish the meta-step at hand, save a checkpoint and return
             early, with the signal in the state; a second one acts at once. Otherwise signals are left alone: Ctrl-C
             raises ``KeyboardInterrupt``, and the last checkpoint is what is kept.
+        callbacks: functions of an :class:`Event <headstart.Event>`, called on rank 0 after every meta-step and, once
+            more, after its validation. What one raises ends the training and is raised again, after a checkpoint of
+            this meta-step: a run goes on from there. A resumed run tells of the meta-steps that it makes.
 
     Raises:
         BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
@@ -99,7 +105,7 @@ def train(
     if validation:
         validation.check()
     meta_params = trained_params(learner)
-    outer = optimizer(meta_params.values())
+    outer = optimizer(NamedTensors(meta_params))
     schedule = scheduler(outer) if scheduler else None
     plateau = schedule if isinstance(schedule, ReduceLROnPlateau) else None
     if plateau:
@@ -167,11 +173,15 @@ def train(
             if waited:
                 read_back(state.log[-STEPS_AHEAD:])
                 progress.update(done, {name: state.log[-1][name] for name in metrics})
+            events = [Event(done, metrics, learner)]
             if validation and validating:
                 result = validate(learner, validation, seed, meta_gradient.choices.execution, state, run)
                 progress.validated(result)
+                events.append(Event(done, metrics, learner, result))
                 if plateau:
                     plateau.step(result.value)
+            if callbacks and rank() == 0:
+                tell(callbacks, events, keep)
             if saving:
                 together(keep)
         together(keep)  # where a signal has ended it early

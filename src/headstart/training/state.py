@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ def save(
     state.log.clear()
     content = {
         "made_by": makers(outer, schedule),
+        "learner": description(learner),
         "seconds": state.seconds,
         "best": state.best,
         "best_step": state.best_step,
@@ -82,6 +85,11 @@ def restore(
     there, here = content.get("made_by"), makers(outer, schedule)
     if there != here:
         raise BadInputError(f"the checkpoint in {path} is of {there}, not of {here}: use the former to go on.")
+    there, here = content.get("learner", ""), description(learner)
+    if there and there != here:
+        raise BadInputError(
+            f"the checkpoint in {path} is of {there}, not of {here}: build the learner as it was, or start a new run."
+        )
     try:
         outer.load_state_dict(as_run_here(content["optimizer"], outer))
         if schedule:
@@ -127,6 +135,21 @@ def as_run_here(saved: dict[str, Any], outer: Optimizer) -> dict[str, Any]:
             own["lr"] = torch.full_like(here["lr"], rate) if isinstance(here["lr"], Tensor) else rate
         groups.append({**group, **own})
     return {**saved, "param_groups": groups}
+
+
+def description(learner: Learner) -> str:
+    """What a learner is besides its parameters: its plain arguments, but for ``ways``, which may change, and its rule.
+
+    >>> from headstart.learners.maml import MAML
+    >>> description(MAML(torch.nn.Linear(2, 3), inner_lr=0.5))
+    'MAML(inner_steps=1, order=2, inner_rule=SGD(inner_lr=0.5, momentum=0.0))'
+    """
+    rule = learner.inner_rule
+    values = {name: getattr(learner, name, None) for name in inspect.signature(type(learner)).parameters}
+    plain = {name: value for name, value in values.items() if type(value) in (bool, int, float) and name != "ways"}
+    shown = {**plain, "inner_rule": rule if is_dataclass(rule) else type(rule).__name__}
+    words = f"{type(learner).__name__}({', '.join(f'{name}={value}' for name, value in shown.items())})"
+    return re.sub(r" at 0x\w+", "", words)  # where a function is in the memory, which is elsewhere in every process
 
 
 def makers(outer: Optimizer, schedule: LRScheduler | None) -> str:

@@ -1,0 +1,185 @@
+"""What problems of own data share: where the data are, how their classes are split, and that all may be new."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import headstart as hs
+from headstart.errors import BadInputError
+from headstart.problems.classes import ClassProblem, split_in_file
+from headstart.problems.problem import ClassificationTask, TaskSets
+from headstart.problems.settings import Natural
+
+ALL = "all"
+"""The split of data that a run was not trained on: every class is a test class."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    """Flags of every problem of own data."""
+
+    path: Path | None = None
+    """Where the data are."""
+    split: str = "auto"
+    """Split of the classes: random (60, 20 and 20 % of them), random:60,20,20 (so many), own (train, val and test of a
+    folder), a JSON file, or all (only to evaluate: test on every class). auto is own if there is one, or random."""
+    split_seed: Natural = 0
+    """Which random split."""
+
+    @property
+    def split_parts(self) -> tuple[str, tuple[int, ...], str]:
+        """Of ``random:60,20,20@1f0c``: the kind of split, its counts, and the classes' digest, which a run records.
+
+        Raises:
+            BadInputError: the counts are no numbers.
+        """
+        kind, colon, rest = self.split.partition(":")
+        counts, _, digest = rest.partition("@")
+        if not colon or kind not in ("random", "own"):
+            return self.split, (), ""
+        try:
+            train, validation, test = (int(count) for count in counts.split(","))
+        except ValueError as error:
+            raise BadInputError(f"--split {self.split} has no three numbers; write it as random:60,20,20.") from error
+        return kind, (train, validation, test), digest
+
+
+class OwnData(ClassProblem):
+    """Classes of the user's own. A subclass lists what there is, and loads it."""
+
+    @abstractmethod
+    def blank(self, settings: Any) -> tuple[hs.LabelledExamples, hs.Split | None]:
+        """The data, with inputs of the right shape but perhaps without their content, and the split that they bring.
+
+        Raises:
+            BadInputError: they cannot be used.
+        """
+
+    @abstractmethod
+    def load(self, settings: Any) -> hs.LabelledExamples:
+        """All examples.
+
+        Raises:
+            BadInputError: they cannot be used.
+        """
+
+    def rotations(self, settings: Any) -> dict[str, Any]:
+        """How the examples of each part of the split are turned, if they are."""
+        return {}
+
+    def split(self, settings: Any) -> hs.Split:
+        """The split that ``--split`` means for the data."""
+        data, ready = self.blank(settings)
+        kind, counts, digest = settings.split_parts
+        if kind in ("auto", "own") and ready:
+            split = ready
+        elif kind in ("auto", "random"):
+            split = hs.random_split(data.names, counts or None, settings.split_seed)
+        elif kind == ALL:
+            raise BadInputError("--split all leaves no class to train on: it is for headstart evaluate.")
+        elif kind == "own":
+            raise BadInputError(f"--split own: {settings.path} has no train, val and test; choose random.")
+        else:
+            split = split_in_file(kind, "auto", "random", "own", ALL)
+        if digest not in ("", digest_of(split)):
+            raise BadInputError(
+                f"the classes of {settings.path} are not those that the run was trained with: some have come, gone or "
+                "been renamed since. Bring them back; or, if all are new to the run, name them with --problem as well."
+            )
+        return split
+
+    def tested(self, settings: Any) -> tuple[str, ...]:
+        """The names of the classes that are tested on."""
+        return self.blank(settings)[0].names if settings.split == ALL else self.split(settings).test
+
+    def resolved(self, settings: Any) -> Any:
+        """The settings with the whole path, and with how many classes each part of the split has, and which."""
+        split, (kind, _, _) = self.split(settings), settings.split_parts
+        if kind in ("auto", "random", "own"):
+            kind = "own" if kind != "random" and self.blank(settings)[1] else "random"
+            kind += f":{','.join(str(len(part)) for part in split)}@{digest_of(split)}"
+        return dataclasses.replace(settings, path=settings.path.expanduser().resolve(), split=kind)
+
+    def task_sets(self, settings: Any, task: ClassificationTask) -> TaskSets:
+        """Tasks of the three parts of the split; of all classes in each, if ``--split all`` says so."""
+        from headstart.distributed.processes import rank, together
+
+        parts = together(lambda: self._parts(settings))
+        blank = together(lambda: self.blank(settings)[0])
+        together(
+            lambda: self._sets(blank, parts, settings, task)
+        )  # what cannot be done shows before images are decoded
+        mine = together(lambda: self.load(settings) if rank() == 0 else None)  # who fills the cache for the others
+        data = together(lambda: mine or self.load(settings))
+        train, validation, test = map(len, parts)
+        shares = f"{train} classes to train on, {validation} to validate, {test} to test"
+        logger.info(
+            "%s, split %s: %s", settings.path, settings.split, shares if settings.split != ALL else f"{test} classes"
+        )
+        return self._sets(data, parts, settings, task)
+
+    def blank_tasks(self, settings: Any, task: ClassificationTask) -> hs.ClassificationTasks:
+        """Training tasks of the right shapes, of as many classes as there will be."""
+        data = self.blank(settings)[0]
+        return self._tasks(data.choose(self.split(settings).train), settings, task, "train")
+
+    def _parts(self, settings: Any) -> tuple[tuple[str, ...], ...]:
+        return (self.tested(settings),) * 3 if settings.split == ALL else tuple(self.split(settings))
+
+    def _sets(
+        self, data: hs.LabelledExamples, parts: tuple[tuple[str, ...], ...], settings: Any, task: ClassificationTask
+    ) -> TaskSets:
+        names = ("test",) * 3 if settings.split == ALL else hs.Split._fields
+        sets = (self._tasks(data.choose(part), settings, task, name) for name, part in zip(names, parts, strict=True))
+        return TaskSets(*sets)
+
+    def _tasks(
+        self, data: hs.LabelledExamples, settings: Any, task: ClassificationTask, part: str
+    ) -> hs.ClassificationTasks:
+        sizes = {"ways": task.ways, "shots": task.shots, "queries": task.test_queries}
+        if part == "train":
+            sizes = {"ways": task.ways_in_training, "shots": task.shots_in_training, "queries": task.queries}
+        try:
+            return hs.ClassificationTasks(data, rotations=self.rotations(settings).get(part), **sizes)
+        except BadInputError as error:
+            raise BadInputError(f"{part} classes of {settings.path}: {error}") from error
+
+    def settings_like(self, other: Any) -> Any:
+        """The default settings; every class is new to a run that was trained on ``other``."""
+        return self.settings(split=ALL)
+
+    def check_unseen(self, trained: Any, evaluated: Any) -> None:
+        """Refuses classes that were trained or validated on, if the data are the same: by their place, or, since they
+        may have been moved, by the names of their classes."""
+        here = dataclasses.replace(trained, path=evaluated.path)
+        if trained.path.resolve() != path_of(evaluated, "the data").resolve():
+            try:
+                self.split(here)
+            except BadInputError:
+                return  # the classes are others than those of training
+        super().check_unseen(here, evaluated)
+
+
+def digest_of(split: hs.Split) -> str:
+    """What the names of the classes of a split come to."""
+    return hashlib.sha256(repr(tuple(split)).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def path_of(settings: Any, what: str) -> Path:
+    """Where the data are.
+
+    Raises:
+        BadInputError: nobody said.
+    """
+    if settings.path is None:
+        raise BadInputError(f"--path is missing: name {what}.")
+    path: Path = settings.path.expanduser()
+    return path
