@@ -180,7 +180,7 @@ def test_a_model_that_is_none_is_refused(symbols: Path, capsys: pytest.CaptureFi
     Path("empty").mkdir()
     assert "'empty' has no image" in refused(capsys, "predict", model, "empty")
     write_trained(model, TrainedFile(kind, tensors, made_from, {"outputs": 3}))
-    assert "does not name its classes" in refused(capsys, "predict", model, "queries")
+    assert "does not say what its classes are" in refused(capsys, "predict", model, "queries")
     write_trained(model, TrainedFile(kind, tensors, made_from, {**notes, "classes": ["a", "b"]}))
     assert "names 2 classes" in refused(capsys, "predict", model, "queries")
     model.write_bytes(model.read_bytes()[:-9])

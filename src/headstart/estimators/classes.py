@@ -167,7 +167,7 @@ def load_classes(path: Path) -> AdaptedClasses:
     try:
         adapted = AdaptedClasses.from_record({**notes, "fits": []})
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInputError(f"{path} does not name its classes; make it by `headstart adapt`.") from error
+        raise BadInputError(f"{path} does not say what its classes are; make it anew by `headstart adapt`.") from error
     if not len(adapted.classes) == len(adapted.shots) == fitted.outputs:
         raise BadInputError(f"{path} was damaged: it names {len(adapted.classes)} classes; make it anew.")
     adapted.fits = [Fit(fitted, torch.arange(len(adapted.classes)))]
