@@ -126,7 +126,12 @@ def test_with_a_calibration_it_says_what_to_expect_and_rejects(
     sure, rejecting = rows(capsys, "queries"), rows(capsys, "queries", "--reject", "0.95")
     expected = [row["prediction"] if float(row["probability"]) > 0.6 else "none" for row in sure]
     assert [row["prediction"] for row in rejecting] == expected
-    assert "none" in expected
+    assert 0 < expected.count("none") < len(expected)
+    assert all((row["probability"] == "") == (row["prediction"] == "none") for row in rejecting)
+    out, _ = printed(capsys, "predict", "me.safetensors", "queries", "--reject", "0.95", "--json")
+    assert [row["probability"] is None for row in json.loads(out)] == [label == "none" for label in expected]
+    out, _ = printed(capsys, "predict", "me.safetensors", "queries/noise.png", "--reject", "0.95")
+    assert out.splitlines()[1].split() == ["none", "-", "queries/noise.png"]
 
 
 def test_images_that_cannot_be_read_come_last_and_the_others_are_predicted(
@@ -175,6 +180,7 @@ def test_a_model_that_is_none_is_refused(symbols: Path, capsys: pytest.CaptureFi
     kind, tensors, made_from, notes = read_trained(model, "fitted")
     assert "holds a learner; adapt it first" in refused(capsys, "predict", symbols / "proto_net.safetensors", "queries")
     assert "is not there" in refused(capsys, "predict", "missing.safetensors", "queries")
+    assert "no image is named" in refused(capsys, "predict", model)
     assert "choose one" in refused(capsys, "predict", model, "queries", "--csv", "--json")
     assert "has no calibration" in refused(capsys, "predict", model, "queries", "--reject", "0.9")
     Path("empty").mkdir()

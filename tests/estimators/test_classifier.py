@@ -19,7 +19,9 @@ from sklearn.utils.estimator_checks import check_estimator
 import headstart as hs
 from estimators.learners import drawings, nearest_mean, saved, small_learner
 from headstart.estimators import classes as core
-from headstart.evaluation.expected_score import ExpectedScore
+from headstart.evaluation.calibration import Calibration
+from headstart.evaluation.confidence import Confidence
+from headstart.evaluation.expected_score import ExpectedScore, ScoreModel, ScoreModels, support_signs
 from headstart.experiments.methods import METHODS
 from headstart.learners.heads import AnyWays
 
@@ -259,6 +261,20 @@ def test_with_a_calibration_it_says_how_sure_and_none_of_these(calibrated: Path,
     again = pickle.loads(pickle.dumps(classifier))
     assert again.predict(images, reject=0.95).tolist() == said
     assert classifier.expected_score() == again.expected_score() == ExpectedScore(0.09, 0.0, 0.03)
+
+
+def test_a_calibration_of_the_library_takes_its_scores(tmp_path: Path) -> None:
+    images, kinds = drawings(each=2)
+    support = hs.Examples(as_inputs(images), torch.from_numpy(kinds))
+    doubled = Confidence((float(np.log(2)), 0.0, 0.0), (0.0,) * 3, (0.0,) * 3, (-1e9, 1e9))
+    even = ScoreModel((0.0,) * len(support_signs(small_learner(), support)), 1.0, 1.0)
+    path = saved(tmp_path, calibration=Calibration(doubled, ScoreModels(even, even)).record())
+    classifier = hs.FewShotClassifier(path, prepare="none").fit(images, kinds)
+    expected = (scores_by_hand(small_learner(), images, kinds, images) / 2).softmax(1)
+    np.testing.assert_allclose(classifier.predict_proba(images), expected, atol=1e-6)
+    assert np.array_equal(classifier.predict(images, reject=0.95), classifier.predict(images))
+    assert set(classifier.predict(images, reject=0.05).tolist()) == {-1}
+    assert classifier.expected_score().value == 0.5
 
 
 def test_without_a_calibration_it_says_neither() -> None:

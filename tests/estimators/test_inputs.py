@@ -138,6 +138,14 @@ def test_what_is_no_image_is_refused(images: Any, sentence: str) -> None:
         plain_inputs(images)
 
 
+def test_a_learner_that_was_built_in_python_gets_bytes_as_its_tasks_gave_them() -> None:
+    learner = hs.ProtoNet(hs.Conv4(ways=3, width=4))
+    for images in (PIXELS[:, None], torch.from_numpy(PIXELS[:, None])):
+        torch.testing.assert_close(inputs_for(learner, images, "auto")(images), PLAIN)
+    classifier = hs.FewShotClassifier(learner).fit(PIXELS[:, None], [0, 1, 2])
+    assert np.array_equal(classifier.predict_proba(PIXELS[:, None]), classifier.predict_proba(PLAIN))
+
+
 def test_a_learner_of_vectors_takes_them_as_they_are_and_nothing_else() -> None:
     learner = nearest_mean()
     rows = np.array([[3.0, -700.0], [0.1, 0.2]])

@@ -50,5 +50,9 @@ def test_examples_that_the_learner_cannot_take_are_refused() -> None:
         sinusoid.fit(np.zeros((3, 2)), np.zeros(3))
     with pytest.raises(ValueError, match="NaN"):
         sinusoid.fit(X, np.full(10, np.nan))
+    images = hs.FewShotRegressor(hs.MAML(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1))))
+    for y in (np.zeros(2), np.array([0.0, 1.0, np.nan])):
+        with pytest.raises(hs.BadInputError, match=r"X has 3 examples, and y \d; give a finite number for each"):
+            images.fit(np.zeros((3, 1, 2, 2)), y)
     with pytest.raises(ValueError, match="X has 2 features, but FewShotRegressor is expecting 1"):
         sinusoid.fit(X, X[:, 0]).predict(np.zeros((3, 2)))

@@ -28,8 +28,7 @@ class Adapt:
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     """The file, such as digits.safetensors."""
     prepare: Literal["auto", "drawing", "none"] = "auto"
-    """drawing: find the ink, centre it, and draw it with a glyph's pen; none: resize alone; auto: what the learner is
-    made for."""
+    """drawing: find the ink, centre and scale it; none: resize alone; auto: what the learner was trained on."""
     inner_steps: Natural | None = None
     """Inner updates; as many as the learner is tested with if None."""
     imports: Imports = ()

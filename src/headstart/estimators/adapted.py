@@ -71,8 +71,10 @@ def adapt_numbers(learner: Learner, X: Any, targets: Tensor, prepare: str | None
     """Adapts a learner to examples ``X`` with numbers ``[example, output]`` as their targets.
 
     Raises:
-        BadInputError: the learner cannot learn from these examples.
+        BadInputError: the targets are not finite, or the learner cannot learn from these examples.
     """
+    if len(targets) != len(X) or not bool(targets.isfinite().all()):
+        raise BadInputError(f"X has {len(X)} examples, and y {len(targets)}; give a finite number for each.")
     inputs = inputs_for(learner, X, prepare)
     prepared = inputs(X)
     support = Examples(prepared, targets.to(prepared.dtype))

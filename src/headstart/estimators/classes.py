@@ -50,17 +50,18 @@ class AdaptedClasses(Adapted):
         """The most probable label of each example, and its probability.
 
         With ``reject=0.95`` the label is ``"none"``, or -1 where labels are numbers, if no class is plausible: of the
-        examples that are of a class that was shown, 95 % are not rejected.
+        examples that are of a class that was shown, 95 % are not rejected. The probability is NaN there.
 
         Raises:
-            BadInputError: ``reject`` is no share, or the learner has no calibration.
+            BadInputError: ``reject`` is no share, the learner has no calibration, or a class is called ``"none"``.
         """
         scores = self.outputs(X)
         probabilities, best = self._probabilities(scores).max(1)
-        labels = self.classes[best.numpy()]
-        if reject is not None:
-            labels = np.where(self._plausible(scores, reject).numpy(), labels, no_class(self.classes))
-        return labels, probabilities.numpy()
+        labels, sure = self.classes[best.numpy()], probabilities.numpy()
+        if reject is None:
+            return labels, sure
+        plausible = self._plausible(scores, reject).numpy()
+        return np.where(plausible, labels, no_class(self.classes)), np.where(plausible, sure, np.nan)
 
     def _plausible(self, scores: Tensor, reject: float) -> Tensor:
         if not 0 < reject < 1:

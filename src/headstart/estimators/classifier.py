@@ -30,7 +30,7 @@ class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
 
     Args:
         learner: the name of one that comes with headstart (``headstart models``), a run folder, a file of
-            ``hs.save_learner``, or an ``hs.Learner``, whose examples are taken as they are.
+            ``hs.save_learner``, or an ``hs.Learner``; one that was built in Python gets examples as they are.
         prepare: ``"drawing"`` brings ink to where and how a glyph has it, whatever its polarity, size and pen;
             ``"none"`` only resizes images and scales them to 0..1; ``"auto"`` is the first for learners of drawings.
         inner_steps: inner updates; as many as the learner is tested with if ``None``.
@@ -52,8 +52,8 @@ class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
     >>> import torch, headstart as hs
     >>> images, labels = torch.rand(5, 20, 20), ["a", "b", "a", "c", "b"]
     >>> classifier = hs.FewShotClassifier("glyphs").fit(images, labels)
-    >>> classifier.predict_proba(images).shape, list(classifier.classes_)
-    ((5, 3), [np.str_('a'), np.str_('b'), np.str_('c')])
+    >>> classifier.predict_proba(images).shape, classifier.classes_.tolist()
+    ((5, 3), ['a', 'b', 'c'])
     """
 
     kind = AdaptedClasses
@@ -95,7 +95,7 @@ class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
         that are of a class that was shown, 95 % are not rejected.
 
         Raises:
-            BadInputError: examples are of another shape, or to reject the learner lacks a calibration.
+            BadInputError: examples are of another shape; or the learner, which should reject, has no calibration.
         """
         examples = self._to_predict(X)
         return self.adapted_.predict(examples, reject)[0]

@@ -8,6 +8,7 @@ import numpy as np
 
 from headstart.estimators.adapted import Adapted, trained_learner
 from headstart.estimators.inputs import example_of, takes_images
+from headstart.estimators.pictures import are_pictures
 from headstart.estimators.scikit_learn import BaseEstimator, check_is_fitted, validate_data
 from headstart.trained.load import Trained
 
@@ -50,5 +51,7 @@ class FewShot(BaseEstimator):  # type: ignore[misc]
 
 
 def is_table(X: Any, example: tuple[int, ...] | None) -> bool:  # noqa: N803
-    """Whether ``X`` is what scikit-learn checks: all that goes to a learner of no images, and ``[n, features]``."""
-    return not takes_images(example) or getattr(X, "ndim", None) == 2
+    """Whether ``X`` is what scikit-learn checks: ``[n, features]``, or a list of rows for a learner of no images."""
+    if takes_images(example):
+        return getattr(X, "ndim", None) == 2
+    return getattr(X, "ndim", 2) < 3 and not are_pictures(X)

@@ -170,7 +170,7 @@ def numbers(values: Any) -> np.ndarray:
 
 
 def as_they_are(X: Any, example: tuple[int, ...] | None) -> np.ndarray:  # noqa: N803
-    """Numbers that are no images, ``[example, *features]``.
+    """Examples ``[example, *features]`` as they are, but for bytes, which become 0 to 1 as in tasks.
 
     Raises:
         BadInputError: they are of another shape than the learner takes, or images.
@@ -183,7 +183,8 @@ def as_they_are(X: Any, example: tuple[int, ...] | None) -> np.ndarray:  # noqa:
         raise BadInputError("the examples of X have several shapes; this learner takes examples of one shape.")
     if example is not None and arrays.shape[1:] != example:
         raise BadInputError(f"the examples of X have shape {arrays.shape[1:]}; this learner takes {example}.")
-    return np.ascontiguousarray(arrays)
+    are_bytes = str(getattr(X, "dtype", "")).endswith("uint8")
+    return np.ascontiguousarray(arrays / 255 if are_bytes else arrays)
 
 
 def image_of(array: np.ndarray, example: tuple[int, ...]) -> np.ndarray:
