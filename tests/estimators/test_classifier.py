@@ -213,7 +213,9 @@ def test_its_pickle_holds_arrays_and_needs_no_file(tmp_path: Path) -> None:
 def test_one_that_was_built_in_python_is_pickled_with_it() -> None:
     rows = np.random.default_rng(0).normal(size=(8, 3))
     classifier = hs.FewShotClassifier(nearest_mean()).fit(rows, [0, 1] * 4)
-    again = pickle.loads(pickle.dumps(classifier.set_params(learner="glyphs")))
+    with pytest.raises(hs.BadInputError, match="no image"):
+        classifier.set_params(learner="glyphs").fit(rows, [0, 1] * 4)
+    again = pickle.loads(pickle.dumps(classifier))
     assert np.array_equal(again.predict_proba(rows), classifier.predict_proba(rows))
 
 
@@ -320,6 +322,8 @@ def test_a_query_of_another_shape_is_refused() -> None:
     flat = hs.FewShotClassifier(small_learner()).fit(images.reshape(-1, 64), kinds)
     with pytest.raises(ValueError, match="X has 81 features, but FewShotClassifier is expecting 64"):
         flat.predict(np.zeros((2, 81)))
+    flat.fit(images, kinds)  # which may be queried with images of any size, and rows of any length
+    assert flat.predict(np.zeros((2, 81))).shape == (2,)
     with pytest.raises(hs.BadInputError, match="no image"):
         flat.predict(np.zeros((2, 5, 5, 5)))
     own = hs.FewShotClassifier(hs.ProtoNet(hs.Conv4(ways=5, width=4)))

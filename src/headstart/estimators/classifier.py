@@ -84,7 +84,7 @@ class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
         check_classification_targets(labels)
         seed = int(check_random_state(self.random_state).randint(2**31))
         options = Options(self.prepare, self.permutations, self.augmentations, seed)
-        self.adapted_ = adapt_classes(trained, examples, labels, options)
+        self._keep(adapt_classes(trained, examples, labels, options), trained.learner)
         self.classes_ = self.adapted_.classes
         return self
 

@@ -10,6 +10,7 @@ from headstart.estimators.adapted import Adapted, trained_learner
 from headstart.estimators.inputs import example_of, takes_images
 from headstart.estimators.pictures import are_pictures
 from headstart.estimators.scikit_learn import BaseEstimator, check_is_fitted, validate_data
+from headstart.learners.base import Learner
 from headstart.trained.load import Trained
 
 
@@ -22,16 +23,20 @@ class FewShot(BaseEstimator):  # type: ignore[misc]
     kind: type[Adapted] = Adapted
     learner: Any
     inner_steps: int | None
-    adapted_: Adapted
+    adapted_: Any
 
     def _to_fit(self, X: Any, y: Any) -> tuple[Trained, Any, Any]:  # noqa: N803
         """The learner, and the examples with their targets, tables of numbers as scikit-learn checks them."""
         trained = trained_learner(self.learner, self.inner_steps)
-        self.built_in_python_ = trained.learner if trained.learner.made_from is None else None
         self.__dict__.pop("n_features_in_", None)  # which images have not
         if not is_table(X, example_of(trained.learner)):
             return trained, X, y
         return trained, *validate_data(self, X, y, allow_nd=True, multi_output=True, dtype=np.float64)
+
+    def _keep(self, adapted: Adapted, learner: Learner) -> None:
+        """What was fitted, and what its pickle needs."""
+        self.adapted_ = adapted
+        self.built_in_python_ = learner if learner.made_from is None else None
 
     def _to_predict(self, X: Any) -> Any:  # noqa: N803
         """The examples, checked in the same way."""

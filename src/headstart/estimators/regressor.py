@@ -50,7 +50,8 @@ class FewShotRegressor(RegressorMixin, FewShot):  # type: ignore[misc]
         trained, examples, y = self._to_fit(X, y)
         targets = torch.tensor(np.asarray(y, dtype=np.float64))
         self.one_number_ = targets.ndim == 1
-        self.adapted_ = adapt_numbers(trained.learner, examples, targets.reshape(len(targets), -1), self.prepare)
+        adapted = adapt_numbers(trained.learner, examples, targets.reshape(len(targets), -1), self.prepare)
+        self._keep(adapted, trained.learner)
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
