@@ -37,12 +37,12 @@ class Folder(OwnData):
     has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
 
     def blank(self, settings: FolderSettings) -> tuple[hs.LabelledExamples, hs.Split | None]:
-        """As many images as there are, white all over; none of them is opened."""
+        """As many images as there are, without what is on them; none of them is opened."""
         import torch
 
         listing, form = listed(settings), form_of(settings)
-        white = torch.zeros(1, dtype=torch.uint8).expand(len(listing.files), form.channels, form.size, form.size)
-        return labelled(white, listing), listing.split
+        blank = torch.zeros(1, dtype=torch.uint8).expand(len(listing.files), form.channels, form.size, form.size)
+        return labelled(blank, listing), listing.split
 
     def load(self, settings: FolderSettings) -> hs.LabelledExamples:
         """All images, from the cache or decoded into it."""
@@ -52,15 +52,15 @@ class Folder(OwnData):
         return labelled(cached_images(listing.root, listing.files, form_of(settings)), listing)
 
     def blank_tasks(self, settings: FolderSettings, task: ClassificationTask) -> hs.ClassificationTasks:
-        """Training tasks of white images; of a run their number is known without its folder, which may be elsewhere."""
+        """Training tasks of blank images; of a run their number is known without its folder, which may be elsewhere."""
         import torch
 
-        _, counts, _ = settings.split_parts
-        if not counts:
+        _, counts, digest = settings.split_parts
+        if not digest:
             return super().blank_tasks(settings, task)
         form, each = form_of(settings), task.shots_in_training + task.queries
-        white = torch.zeros(1, dtype=torch.uint8).expand(counts[0] * each, form.channels, form.size, form.size)
-        data = hs.LabelledExamples(white, torch.arange(counts[0]).repeat_interleave(each), map(str, range(counts[0])))
+        blank = torch.zeros(1, dtype=torch.uint8).expand(counts[0] * each, form.channels, form.size, form.size)
+        data = hs.LabelledExamples(blank, torch.arange(counts[0]).repeat_interleave(each), map(str, range(counts[0])))
         return self._tasks(data, settings, task, "train")
 
     def rotations(self, settings: FolderSettings) -> dict[str, Any]:
