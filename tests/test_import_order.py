@@ -17,7 +17,7 @@ SOURCE = Path(headstart.__file__).parent
 ROOMS = """
     errors episodes params randomness
     system datasets tasks models update_rules learners distributed engine evaluation runs training
-    problems experiments trained reports cli __main__
+    problems experiments trained estimators reports cli __main__
 """.split()  # noqa: SIM905
 
 STUB = ast.parse((SOURCE / "__init__.pyi").read_text())

@@ -14,6 +14,8 @@ from .episodes import Episodes as Episodes
 from .episodes import Examples as Examples
 from .errors import BadInputError as BadInputError
 from .errors import RunStoppedError as RunStoppedError
+from .estimators.classifier import FewShotClassifier as FewShotClassifier
+from .estimators.regressor import FewShotRegressor as FewShotRegressor
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.result import Evaluation as Evaluation
 from .experiments.methods import Method as Method

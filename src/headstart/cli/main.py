@@ -14,12 +14,15 @@ from typing import Annotated, Any, Union
 import tyro
 
 from headstart import __version__
+from headstart.cli.adapt import Adapt
 from headstart.cli.compare import Compare
 from headstart.cli.data import Prepare, Sheet
 from headstart.cli.evaluate import Evaluate
 from headstart.cli.imports import import_extensions
 from headstart.cli.methods import Methods
+from headstart.cli.models import Models
 from headstart.cli.output import complain
+from headstart.cli.predict import Predict
 from headstart.cli.reproduce import Recipes, Reproduce, Results
 from headstart.cli.train import Resume, Train
 from headstart.errors import BadInputError, RunStoppedError
@@ -122,6 +125,9 @@ def commands(argv: list[str]) -> Any:
         Annotated[Resume, tyro.conf.subcommand("resume")],
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
         Annotated[Compare, tyro.conf.subcommand("compare")],
+        Annotated[Adapt, tyro.conf.subcommand("adapt")],
+        Annotated[Predict, tyro.conf.subcommand("predict")],
+        Annotated[Models, tyro.conf.subcommand("models")],
         Annotated[Methods, tyro.conf.subcommand("methods")],
         Annotated[Recipes, tyro.conf.subcommand("recipes")],
         Annotated[Reproduce, tyro.conf.subcommand("reproduce")],

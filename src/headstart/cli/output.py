@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from headstart.system.process import speaks
@@ -51,6 +52,20 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with console.capture() as text:
         console.print(table)
     print(text.get(), end="")
+
+
+def text(name: object) -> str:
+    """A name without the bytes in it that are no text."""
+    return str(name).encode("utf-8", "replace").decode()
+
+
+def printable(name: str) -> str:
+    """A name as a table can show it: without control characters, and not taken for rich's markup.
+
+    >>> print(printable("two\\nlines"), printable("[red]"))
+    two\\nlines \\[red]
+    """
+    return escape("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name))
 
 
 def complain(message: str, code: int) -> int:

@@ -80,7 +80,7 @@ def read_trained(path: Path, kind: Kind) -> TrainedFile:
     return TrainedFile(kind, tensors, made_from, notes)
 
 
-def rebuilt(made_from: Mapping[str, Any], path: Path) -> Learner:
+def rebuilt(made_from: Mapping[str, Any], path: Path | str) -> Learner:
     """A learner as it was built before, with the inner steps of its test and the weights from before training.
 
     Raises:

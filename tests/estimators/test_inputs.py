@@ -1,0 +1,195 @@
+"""The same picture in any form is the same input; what is no picture is refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import headstart as hs
+from estimators.learners import drawings, nearest_mean, small_learner
+from headstart.estimators.inputs import inputs_for
+from headstart.estimators.pictures import labelled_pictures, pictures_in
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+PIXELS[0, 0, 0] = 255
+PLAIN = torch.from_numpy(PIXELS / 255).float()[:, None]
+
+
+def plain_inputs(images: Any) -> torch.Tensor:
+    return inputs_for(small_learner(), images, "none")(images)
+
+
+def files(folder: Path) -> list[Path]:
+    for number, pixels in enumerate(PIXELS):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return [folder / f"{number}.png" for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda _: PIXELS,
+        lambda _: PIXELS.astype(np.int64),
+        lambda _: PIXELS.astype(np.float32) / 255,
+        lambda _: PIXELS.astype(np.float64),
+        lambda _: PIXELS.reshape(3, 784),
+        lambda _: PIXELS[:, None],
+        lambda _: PIXELS[..., None],
+        lambda _: PIXELS[:, None].repeat(3, 1),
+        lambda _: PIXELS[..., None].repeat(3, 3),
+        lambda _: torch.from_numpy(PIXELS),
+        lambda _: [torch.from_numpy(image) for image in PIXELS],
+        lambda _: list(PIXELS),
+        lambda _: PIXELS.tolist(),
+        lambda _: [Image.fromarray(image) for image in PIXELS],
+        lambda folder: files(folder),
+        lambda folder: [str(path) for path in files(folder)],
+        lambda folder: np.array([str(path) for path in files(folder)]),
+    ],
+)
+def test_every_form_of_an_image_is_the_same_input(form: Callable[[Path], Any], tmp_path: Path) -> None:
+    torch.testing.assert_close(plain_inputs(form(tmp_path)), PLAIN, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("white", [16, 65535])
+def test_four_and_sixteen_bits_are_told_from_eight(white: int) -> None:
+    values = np.array([[[0, white], [white // 2, 0]]])
+    found = inputs_for(small_learner(), values, "none")
+    assert (found.black, found.white) == (0, white)
+
+
+def test_negative_values_are_scaled_by_the_support_set_and_queries_by_it_as_well() -> None:
+    inputs = inputs_for(small_learner(), PIXELS / 127.5 - 1, "none")
+    torch.testing.assert_close(inputs(PIXELS / 127.5 - 1), PLAIN, rtol=0, atol=0.01)
+    assert float(inputs(np.full((1, 28, 28), 7.0)).max()) == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "CMYK", "RGBA", "LA", "I;16"])
+def test_every_mode_is_read(mode: str) -> None:
+    grey = Image.fromarray((PIXELS[0] > 127).astype(np.uint8) * 255)
+    image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else grey.convert(mode)
+    assert image.mode == mode
+    torch.testing.assert_close(plain_inputs([image])[0, 0], torch.from_numpy(np.asarray(grey) / 255).float())
+
+
+def test_what_is_transparent_is_paper() -> None:
+    clear = Image.new("RGBA", (28, 28), (0, 0, 0, 0))
+    assert float(plain_inputs([clear]).min()) == 1
+    assert float(plain_inputs(np.asarray(clear)[None]).min()) == 1
+
+
+def test_a_photograph_stands_as_its_exif_data_say(tmp_path: Path) -> None:
+    image, exif = Image.fromarray(PIXELS[0]), Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    image.save(tmp_path / "turned.png", exif=exif)
+    expected = torch.from_numpy(np.rot90(PIXELS[0], -1).copy() / 255).float()
+    torch.testing.assert_close(plain_inputs([tmp_path / "turned.png"])[0, 0], expected)
+
+
+def test_sizes_may_differ_and_the_middle_is_taken() -> None:
+    wide = np.zeros((20, 60), np.uint8)
+    wide[:, 20:40] = 255
+    found = plain_inputs([wide, np.full((7, 5), 255, np.uint8)])
+    assert found.shape == (2, 1, 28, 28)
+    assert float(found.min()) == 1
+
+
+@pytest.mark.parametrize("ink", [1, 0])
+def test_a_drawing_is_the_same_whatever_its_polarity_and_size(ink: int) -> None:
+    images, _ = drawings()
+    inputs = inputs_for(small_learner(ink=ink), images, "auto")
+    assert inputs.prepare == "drawing"
+    bright, dark = inputs(images), inputs(255 - images)
+    torch.testing.assert_close(bright, dark, atol=0.02, rtol=0)
+    assert float(bright[:, 0, 0].mean()) == 1 - ink, "paper is what the learner's paper is"
+
+
+def test_a_learner_of_inverted_images_gets_them_inverted() -> None:
+    learner = small_learner()
+    learner.made_from = {"example": [1, 28, 28], "polarity": "inverted"}
+    inputs = inputs_for(learner, PIXELS, "auto")
+    assert inputs.prepare == "none"
+    torch.testing.assert_close(inputs(PIXELS), 1 - PLAIN, rtol=0, atol=2e-6)
+
+
+BAD_INPUTS = [
+    (np.full((2, 28, 28), np.nan), "NaN or infinite"),
+    (np.full((2, 28, 28), np.inf), "NaN or infinite"),
+    (np.zeros((2, 28, 28), complex), "complex128, and no numbers"),
+    (["a", 1], "and no numbers, files or images|cannot be read"),
+    (np.zeros((2, 3)), r"shape \(3,\) is no image"),
+    (np.zeros((2, 2, 28, 28)), r"shape \(2, 28, 28\) is no image"),
+    (np.zeros(784), "is one example"),
+    (np.zeros((0, 28, 28)), "is empty"),
+    ([], "is one example|is empty"),
+    ([[1.0, 2.0], [1.0]], "several shapes"),
+]
+
+
+@pytest.mark.parametrize(("images", "sentence"), BAD_INPUTS)
+def test_what_is_no_image_is_refused(images: Any, sentence: str) -> None:
+    with pytest.raises(hs.BadInputError, match=sentence):
+        plain_inputs(images)
+
+
+def test_a_learner_of_vectors_takes_them_as_they_are_and_nothing_else() -> None:
+    learner = nearest_mean()
+    rows = np.array([[3.0, -700.0], [0.1, 0.2]])
+    assert torch.equal(inputs_for(learner, rows, "auto")(rows), torch.from_numpy(rows))
+    with pytest.raises(hs.BadInputError, match="no images"):
+        inputs_for(learner, rows, "auto")([Image.new("L", (3, 3))])
+    sinusoid = small_learner("maml", "sinusoid")
+    with pytest.raises(hs.BadInputError, match=r"shape \(2,\); this learner takes \(1,\)"):
+        inputs_for(sinusoid, rows, "auto")(rows)
+    with pytest.raises(hs.BadInputError, match="needs prepare='none'"):
+        inputs_for(sinusoid, rows, "drawing")
+    with pytest.raises(hs.BadInputError, match="prepare='thin' is unknown"):
+        inputs_for(sinusoid, rows, "thin")
+
+
+def test_files_that_cannot_be_read_are_named_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (good,) = files(tmp_path)[:1]
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:-200])
+    Image.new("1", (4000, 3000)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000_000)
+    bad = [tmp_path / f"{name}.png" for name in ("text", "cut", "huge", "missing")]
+    with pytest.raises(hs.BadInputError) as caught:
+        plain_inputs([good, *bad])
+    said = str(caught.value)
+    assert "0.png" not in said
+    for part in (
+        "text.png' cannot be read as an image (no image that Pillow knows)",
+        "cut.png' cannot be read",
+        "huge.png' cannot be read as an image (4000 x 3000 pixels are more than the 10,000,000",
+        "missing.png' cannot be read as an image (No such file",
+    ):
+        assert part in said, said
+
+
+def test_a_folder_of_classes_is_read_in_order(tmp_path: Path) -> None:
+    for name in ("b", "a [x]", ".hidden", "a [x]/.hidden"):
+        (tmp_path / name).mkdir()
+        files(tmp_path / name)
+    (tmp_path / "b" / "notes.txt").write_text("left aside")
+    found, labels = labelled_pictures(tmp_path)
+    assert labels == ["a [x]"] * 3 + ["b"] * 3
+    assert found == pictures_in([tmp_path])
+
+
+def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(hs.BadInputError, match="is no folder"):
+        labelled_pictures(tmp_path / "missing")
+    with pytest.raises(hs.BadInputError, match="has no sub-folders"):
+        labelled_pictures(tmp_path)
+    with pytest.raises(hs.BadInputError, match="has no image in it"):
+        pictures_in([tmp_path])
+    (tmp_path / "a").mkdir()
+    with pytest.raises(hs.BadInputError, match="has no image of 'a'"):
+        labelled_pictures(tmp_path)
