@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import headstart as hs
-from headstart.problems.images import PixelSettings, looks_of
+from headstart.errors import BadInputError
+from headstart.problems.images import FormSettings, PixelSettings, looks_of
 from headstart.problems.own_data import ALL, OwnData, OwnSettings, path_of
 from headstart.problems.problem import ClassificationTask
 from headstart.problems.settings import Count
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FolderSettings(PixelSettings, OwnSettings):
+class FolderSettings(PixelSettings, FormSettings, OwnSettings):
     """Flags of the problem of a folder of images."""
 
     image_size: Count = 28
@@ -27,7 +28,8 @@ class FolderSettings(PixelSettings, OwnSettings):
     colour: Literal["grey", "rgb"] = "grey"
     """Whether images have one channel or three."""
     polarity: Literal["as_is", "inverted"] = "as_is"
-    """inverted makes dark bright: for dark drawings on white, since glyphs and Omniglot have bright ink."""
+    """inverted makes dark bright: for dark drawings on white, since glyphs and Omniglot have bright ink. --form drawing
+    finds it by itself."""
 
 
 class Folder(OwnData):
@@ -85,7 +87,10 @@ def form_of(settings: FolderSettings) -> Form:
     from headstart.datasets.decoding import Form
 
     channels = {"grey": 1, "rgb": 3}[settings.colour]
-    return Form(settings.image_size, channels, settings.polarity == "inverted")
+    drawing = settings.form == "drawing"
+    if drawing and channels > 1:
+        raise BadInputError("--form drawing makes one channel of ink; leave --colour rgb away, or the form.")
+    return Form(settings.image_size, channels, settings.polarity == "inverted", drawing)
 
 
 def labelled(images: Any, listing: ImageFolder) -> hs.LabelledExamples:
