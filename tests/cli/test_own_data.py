@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from PIL import Image, ImageDraw
 
 from headstart.cli import main as cli
 from headstart.datasets import image_cache
+from headstart.distributed import processes
+from headstart.problems.folder import Folder, FolderSettings
+from headstart.problems.problem import ClassificationTask
 from headstart.system.process import cache_folder
 
 pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
@@ -101,6 +105,28 @@ def test_a_ready_made_split_is_used_and_two_processes_share_a_folder(capfd: pyte
     assert cli.main(["train", *flags, *SMALL, "--out", "run"]) == 0
     assert capfd.readouterr().err.count("decoding") == 1
     assert record(Path("run/config.json"))["split"].startswith("own:2,2,2@")
+
+
+@pytest.mark.parametrize(("rank", "call"), [(0, 2), (1, 3)])
+def test_the_first_process_fills_the_cache_for_the_others(
+    rank: int, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, loads, load = [], [], Folder.load
+
+    def together(work: Callable[[], Any]) -> Any:
+        calls.append(work)
+        return work()
+
+    def recorded(self: Folder, settings: Any) -> Any:
+        loads.append(len(calls))
+        return load(self, settings)
+
+    monkeypatch.setattr(processes, "together", together)
+    monkeypatch.setattr(processes, "rank", lambda: rank)
+    monkeypatch.setattr(Folder, "load", recorded)
+    task = ClassificationTask(ways=2, test_queries=2)
+    Folder().task_sets(FolderSettings(path=draw(Path("letters"), classes=10)), task)
+    assert loads == [call], "the call to all processes in which this one loads the images"
 
 
 def test_a_run_of_glyphs_is_evaluated_on_all_classes_of_a_folder(

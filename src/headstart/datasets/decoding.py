@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
+
+from headstart.datasets.drawings import as_drawing
 
 WIDE = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
 """Modes of images of 16 bits."""
@@ -19,11 +22,13 @@ class Form(NamedTuple):
         size: pixels along each side.
         channels: 1 for grey, 3 for red, green and blue.
         invert: whether dark becomes bright.
+        drawing: whether its ink, dark or bright, is brought to the middle and to one size, in one channel.
     """
 
     size: int
     channels: int
     invert: bool
+    drawing: bool = False
 
 
 def decode(path: Path, form: Form) -> np.ndarray:
@@ -38,8 +43,11 @@ def decode(path: Path, form: Form) -> np.ndarray:
     """
     with Image.open(path) as image:
         check_size(image)
-        image.draft(None, (2 * form.size, 2 * form.size))
+        image.draft(None, (4 * form.size, 4 * form.size))
         pixels = flat(ImageOps.exif_transpose(image)).convert("L" if form.channels == 1 else "RGB")
+    if form.drawing:
+        drawn = as_drawing(torch.from_numpy(np.array(pixels))[None], form.size)
+        return (255 * drawn).round().to(torch.uint8).numpy()
     side, left, top = min(pixels.size), pixels.width // 2, pixels.height // 2
     left, top = left - side // 2, top - side // 2
     square = pixels.crop((left, top, left + side, top + side)).resize((form.size, form.size), Image.Resampling.BOX)

@@ -30,8 +30,12 @@ _BITS_SHA256 = "75a36f7ce605ee617d0c45021613841aec979e079f71594e885aba52a7c003ce
 _CACHE_NAME = "omniglot.npz"
 _CHUNK = 2_000  # drawings that are unpacked at a time: 22 MB
 
-Resize = Literal["nearest", "area"]
-_RESIZE: dict[Resize, Callable[[Tensor, int], Tensor]] = {"nearest": resizing.nearest, "area": resizing.area}
+Resize = Literal["nearest", "area", "drawing"]
+_RESIZE: dict[Resize, Callable[[Tensor, int], Tensor]] = {
+    "nearest": resizing.nearest,
+    "area": resizing.area,
+    "drawing": resizing.drawing,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +57,8 @@ def load_omniglot(
         root: the folder with ``images_background`` and ``images_evaluation``, unpacked or as zip archives.
         size: pixels of a side, 1 to 105; the originals have 105.
         resize: ``"nearest"`` keeps pixels 0 or 255, ``index = floor((i + 1/2) * 105 / size)``: at 28, the images of the
-            MAML and Reptile code; ``"area"`` makes each pixel the share of its area that is ink.
+            MAML and Reptile code; ``"area"`` makes each pixel the share of its area that is ink; ``"drawing"`` is
+            ``hs.as_drawing``, which takes half a minute.
         cache: the folder to keep the packed drawings in; ``headstart`` in ``$XDG_CACHE_HOME`` or ``~/.cache`` if None.
 
     Shapes:

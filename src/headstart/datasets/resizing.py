@@ -1,9 +1,12 @@
-"""Square 1-bit images at another size: the nearest pixel, or the ink's exact share of each new pixel's area."""
+"""Square 1-bit images at another size: the nearest pixel, the ink's exact share of each new pixel's area, or a
+drawing in the middle of the page."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from headstart.datasets.drawings import as_drawing
 
 
 def nearest(bits: Tensor, size: int) -> Tensor:
@@ -40,3 +43,16 @@ def area(bits: Tensor, size: int) -> Tensor:
     coverage = (torch.minimum(new + side, old + size) - torch.maximum(new, old)).clamp(min=0).float()
     ink = coverage @ bits.float() @ coverage.T
     return ink.mul_(255 / side**2).round_().to(torch.uint8)
+
+
+def drawing(bits: Tensor, size: int) -> Tensor:
+    """Each image as :func:`headstart.as_drawing` makes it.
+
+    Shapes:
+        bits: uint8 ``[image, side, side]``, 1 is ink
+        returns: uint8 ``[image, size, size]``, 0 (paper) to 255 (ink)
+
+    >>> drawing(torch.ones(2, 7, 7, dtype=torch.uint8), 28).shape
+    torch.Size([2, 28, 28])
+    """
+    return torch.cat([(255 * as_drawing(image[None], size)).round().to(torch.uint8) for image in bits])

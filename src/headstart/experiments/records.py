@@ -13,7 +13,7 @@ ADDED = {
     "adapt": "all",
     "train_ways": None,
     "ink": 1,
-    "pens": "one",
+    "form": "as_is",
     "test_rotations": "none",
     "carry": False,
     "test_inner_batch": None,

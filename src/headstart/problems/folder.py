@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import headstart as hs
-from headstart.problems.images import PixelSettings, looks_of
+from headstart.errors import BadInputError
+from headstart.problems.images import FormSettings, PixelSettings, looks_of
 from headstart.problems.own_data import ALL, OwnData, OwnSettings, path_of
 from headstart.problems.problem import ClassificationTask
 from headstart.problems.settings import Count
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FolderSettings(PixelSettings, OwnSettings):
+class FolderSettings(PixelSettings, FormSettings, OwnSettings):
     """Flags of the problem of a folder of images."""
 
     image_size: Count = 28
@@ -27,7 +28,8 @@ class FolderSettings(PixelSettings, OwnSettings):
     colour: Literal["grey", "rgb"] = "grey"
     """Whether images have one channel or three."""
     polarity: Literal["as_is", "inverted"] = "as_is"
-    """inverted makes dark bright: for dark drawings on white, since glyphs and Omniglot have bright ink."""
+    """inverted makes dark bright: for dark drawings on white, since glyphs and Omniglot have bright ink. --form drawing
+    finds it by itself."""
 
 
 class Folder(OwnData):
@@ -37,12 +39,12 @@ class Folder(OwnData):
     has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
 
     def blank(self, settings: FolderSettings) -> tuple[hs.LabelledExamples, hs.Split | None]:
-        """As many images as there are, white all over; none of them is opened."""
+        """As many images as there are, without what is on them; none of them is opened."""
         import torch
 
         listing, form = listed(settings), form_of(settings)
-        white = torch.zeros(1, dtype=torch.uint8).expand(len(listing.files), form.channels, form.size, form.size)
-        return labelled(white, listing), listing.split
+        blank = torch.zeros(1, dtype=torch.uint8).expand(len(listing.files), form.channels, form.size, form.size)
+        return labelled(blank, listing), listing.split
 
     def load(self, settings: FolderSettings) -> hs.LabelledExamples:
         """All images, from the cache or decoded into it."""
@@ -52,15 +54,15 @@ class Folder(OwnData):
         return labelled(cached_images(listing.root, listing.files, form_of(settings)), listing)
 
     def blank_tasks(self, settings: FolderSettings, task: ClassificationTask) -> hs.ClassificationTasks:
-        """Training tasks of white images; of a run their number is known without its folder, which may be elsewhere."""
+        """Training tasks of blank images; of a run their number is known without its folder, which may be elsewhere."""
         import torch
 
-        _, counts, _ = settings.split_parts
-        if not counts:
+        _, counts, digest = settings.split_parts
+        if not digest:
             return super().blank_tasks(settings, task)
         form, each = form_of(settings), task.shots_in_training + task.queries
-        white = torch.zeros(1, dtype=torch.uint8).expand(counts[0] * each, form.channels, form.size, form.size)
-        data = hs.LabelledExamples(white, torch.arange(counts[0]).repeat_interleave(each), map(str, range(counts[0])))
+        blank = torch.zeros(1, dtype=torch.uint8).expand(counts[0] * each, form.channels, form.size, form.size)
+        data = hs.LabelledExamples(blank, torch.arange(counts[0]).repeat_interleave(each), map(str, range(counts[0])))
         return self._tasks(data, settings, task, "train")
 
     def rotations(self, settings: FolderSettings) -> dict[str, Any]:
@@ -85,7 +87,10 @@ def form_of(settings: FolderSettings) -> Form:
     from headstart.datasets.decoding import Form
 
     channels = {"grey": 1, "rgb": 3}[settings.colour]
-    return Form(settings.image_size, channels, settings.polarity == "inverted")
+    drawing = settings.form == "drawing"
+    if drawing and channels > 1:
+        raise BadInputError("--form drawing makes one channel of ink; leave --colour rgb away, or the form.")
+    return Form(settings.image_size, channels, settings.polarity == "inverted", drawing)
 
 
 def labelled(images: Any, listing: ImageFolder) -> hs.LabelledExamples:

@@ -10,6 +10,8 @@ from headstart.problems.classes import split_in_file
 from headstart.problems.images import ImageProblem, ImageSettings
 from headstart.problems.settings import Count
 
+PENS: dict[str, Literal["one", "many"]] = {"as_is": "one", "drawing": "many"}
+"""With how many pens they are drawn for each ``--form``."""
 VALIDATION, TEST = 100, 423
 """Glyphs that are held out: as many as Omniglot's characters."""
 
@@ -22,8 +24,6 @@ class GlyphSettings(ImageSettings):
     """Split into training, validation and test classes: random, or a JSON file."""
     glyph_classes: Count = 3000
     """Glyphs to train on; 100 more are for validation and 423 more for test."""
-    pens: Literal["one", "many"] = "one"
-    """Pens that they are drawn with: that of Omniglot, or many, some seen from afar, all centred and of one size."""
 
 
 class Glyphs(ImageProblem):
@@ -42,4 +42,6 @@ class Glyphs(ImageProblem):
 
     def load(self, settings: GlyphSettings) -> hs.ImageClasses:
         """All glyphs, drawn anew."""
-        return hs.draw_glyphs(TEST + VALIDATION + settings.glyph_classes, size=settings.image_size, pens=settings.pens)
+        return hs.draw_glyphs(
+            TEST + VALIDATION + settings.glyph_classes, size=settings.image_size, pens=PENS[settings.form]
+        )

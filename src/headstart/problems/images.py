@@ -26,7 +26,16 @@ class PixelSettings:
 
 
 @dataclass(frozen=True)
-class ImageSettings(PixelSettings):
+class FormSettings:
+    """The flag of what may be drawings."""
+
+    form: Literal["as_is", "drawing"] = "as_is"
+    """As they are, or as drawings: their ink in the middle and of one size, as learners for people's own drawings want
+    them; of glyphs, the ink of many pens."""
+
+
+@dataclass(frozen=True)
+class ImageSettings(PixelSettings, FormSettings):
     """Flags of every problem of images sorted by class, as many of each."""
 
     ink: Literal[1, 0] = 1
@@ -83,7 +92,7 @@ def looks_of(settings: Any, other: type) -> dict[str, Any]:
     >>> looks_of(ImageSettings(image_size=84), PixelSettings)
     {'image_size': 84}
     """
-    names = {field.name for field in dataclasses.fields(other)} & {"image_size", "ink", "colour", "polarity"}
+    names = {field.name for field in dataclasses.fields(other)} & {"image_size", "form", "ink", "colour", "polarity"}
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name in names}
 
 

@@ -46,4 +46,8 @@ class Omniglot(ImageProblem):
 
     def load(self, settings: OmniglotSettings) -> hs.ImageClasses:
         """All characters, verified."""
-        return hs.load_omniglot(settings.data_root, size=settings.image_size, resize=settings.resize)
+        return hs.load_omniglot(
+            settings.data_root,
+            size=settings.image_size,
+            resize="drawing" if settings.form == "drawing" else settings.resize,
+        )

@@ -112,34 +112,27 @@ class OwnData(ClassProblem):
         """Tasks of the three parts of the split; of all classes in each, if ``--split all`` says so."""
         from headstart.distributed.processes import rank, together
 
-        parts = together(lambda: self._parts(settings))
-        blank = together(lambda: self.blank(settings)[0])
-        together(
-            lambda: self._sets(blank, parts, settings, task)
-        )  # what cannot be done shows before images are decoded
+        # What cannot be done shows before images are decoded.
+        together(lambda: self._sets(self.blank(settings)[0], settings, task))
         mine = together(lambda: self.load(settings) if rank() == 0 else None)  # who fills the cache for the others
-        data = together(lambda: mine or self.load(settings))
-        train, validation, test = map(len, parts)
-        shares = f"{train} classes to train on, {validation} to validate, {test} to test"
+        sets = together(lambda: self._sets(mine or self.load(settings), settings, task))
+        train, validation, test = (len(tasks.classes.names) for tasks in sets)
+        parts = f"{train} classes to train on, {validation} to validate, {test} to test"
         logger.info(
-            "%s, split %s: %s", settings.path, settings.split, shares if settings.split != ALL else f"{test} classes"
+            "%s, split %s: %s", settings.path, settings.split, f"{test} classes" if settings.split == ALL else parts
         )
-        return self._sets(data, parts, settings, task)
+        return TaskSets(*sets)
 
     def blank_tasks(self, settings: Any, task: ClassificationTask) -> hs.ClassificationTasks:
         """Training tasks of the right shapes, of as many classes as there will be."""
         data = self.blank(settings)[0]
         return self._tasks(data.choose(self.split(settings).train), settings, task, "train")
 
-    def _parts(self, settings: Any) -> tuple[tuple[str, ...], ...]:
-        return (self.tested(settings),) * 3 if settings.split == ALL else tuple(self.split(settings))
-
-    def _sets(
-        self, data: hs.LabelledExamples, parts: tuple[tuple[str, ...], ...], settings: Any, task: ClassificationTask
-    ) -> TaskSets:
-        names = ("test",) * 3 if settings.split == ALL else hs.Split._fields
-        sets = (self._tasks(data.choose(part), settings, task, name) for name, part in zip(names, parts, strict=True))
-        return TaskSets(*sets)
+    def _sets(self, data: hs.LabelledExamples, settings: Any, task: ClassificationTask) -> list[hs.ClassificationTasks]:
+        if settings.split == ALL:
+            return [self._tasks(data, settings, task, "test")] * 3
+        split = self.split(settings)._asdict()
+        return [self._tasks(data.choose(names), settings, task, part) for part, names in split.items()]
 
     def _tasks(
         self, data: hs.LabelledExamples, settings: Any, task: ClassificationTask, part: str
