@@ -13,6 +13,7 @@ from PIL import Image
 
 import headstart as hs
 from estimators.learners import drawings, nearest_mean, small_learner
+from headstart.datasets.decoding import Form, decode
 from headstart.estimators.inputs import inputs_for
 from headstart.estimators.pictures import labelled_pictures, pictures_in
 
@@ -108,6 +109,16 @@ def test_a_drawing_is_the_same_whatever_its_polarity_and_size(ink: int) -> None:
     bright, dark = inputs(images), inputs(255 - images)
     torch.testing.assert_close(bright, dark, atol=0.02, rtol=0)
     assert float(bright[:, 0, 0].mean()) == 1 - ink, "paper is what the learner's paper is"
+
+
+def test_a_learner_of_anybody_s_drawings_gets_them_as_its_folder_had_them(tmp_path: Path) -> None:
+    images, _ = drawings(size=50)
+    Image.fromarray(images[0]).save(tmp_path / "a.png")
+    learner = small_learner()
+    learner.made_from = {"example": [1, 28, 28], "polarity": "as_is", "form": "drawing"}
+    found = inputs_for(learner, [tmp_path / "a.png"], "auto")([tmp_path / "a.png"])
+    expected = torch.from_numpy(decode(tmp_path / "a.png", Form(28, 1, invert=False, drawing=True))) / 255
+    torch.testing.assert_close(found[0], expected, rtol=0, atol=0.003)
 
 
 def test_a_learner_of_inverted_images_gets_them_inverted() -> None:

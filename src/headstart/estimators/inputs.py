@@ -94,7 +94,8 @@ def inputs_for(learner: Learner, X: Any, prepare: str | None) -> Inputs:  # noqa
     """
     made_from = learner.made_from or {}
     example = example_of(learner)
-    draws = "ink" in made_from and example is not None and example[0] == 1 and len({*example[1:]}) == 1
+    of_ink = "ink" in made_from or made_from.get("form") == "drawing"
+    draws = of_ink and takes_images(example) and made_from["example"][0] == 1 and len({*made_from["example"][1:]}) == 1
     if prepare not in PREPARES:
         raise BadInputError(f"prepare={prepare!r} is unknown; it is one of {', '.join(map(repr, PREPARES))}.")
     if prepare == "drawing" and not draws:
