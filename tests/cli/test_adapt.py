@@ -189,6 +189,8 @@ def test_a_model_that_is_none_is_refused(symbols: Path, capsys: pytest.CaptureFi
     assert "does not say what its classes are" in refused(capsys, "predict", model, "queries")
     write_trained(model, TrainedFile(kind, tensors, made_from, {**notes, "classes": ["a", "b"]}))
     assert "names 2 classes" in refused(capsys, "predict", model, "queries")
+    write_trained(model, TrainedFile(kind, tensors, {**made_from, "flag_of_tomorrow": 1}, notes))
+    assert "was made by another version of headstart" in refused(capsys, "predict", model, "queries")
     model.write_bytes(model.read_bytes()[:-9])
     assert "was damaged" in refused(capsys, "predict", model, "queries")
 

@@ -93,7 +93,9 @@ def rebuilt(made_from: Mapping[str, Any], path: Path | str) -> Learner:
         check(settings)
         learner = build_learner(settings, tuple(example), outputs)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInputError(f"{path} does not say how its learner is built; make it anew.") from error
+        raise BadInputError(
+            f"{path} was made by another version of headstart, or damaged: its learner cannot be built; make it anew."
+        ) from error
     learner.inner_steps = settings.method.inner_steps_in_test
     return learner
 
