@@ -225,7 +225,7 @@ def test_a_folder_is_looked_at(capfd: pytest.CaptureFixture[str]) -> None:
         ("--data folder:letters --split random:9,2,2", "9, 2, 2 classes cannot be drawn from 10"),
         ("--data folder:letters --split lake", "--split lake is no file that is here; choose auto, random"),
         ("--data folder:letters --label x", "--label goes with --problem table, not folder"),
-        ("--data sinusoid:letters --shots 3", "--path goes with --problem folder or table, not sinusoid"),
+        ("--data sinusoid:letters --shots 3", "--path goes with --problem folder or table or .*, not sinusoid"),
         ("--data glyphs --polarity inverted", "--polarity goes with --problem folder, not glyphs"),
     ],
 )  # fmt: skip

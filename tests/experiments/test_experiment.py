@@ -115,9 +115,12 @@ def own_data(root: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("problem", [name for name in PROBLEMS if name not in STANDARD_SETS])  # tested by themselves
-def test_every_problem_keeps_its_contract(problem: str, omniglot_root: Path, tmp_path: Path) -> None:
+def test_every_problem_keeps_its_contract(
+    problem: str, omniglot_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = default_settings(problem)
     if hasattr(settings.problem, "path"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         settings = settings.replace(path=own_data(tmp_path)[problem], ways=2, shots=1, queries=1, test_queries=1)
     if hasattr(settings.problem, "data_root"):
         settings = settings.replace(data_root=omniglot_root)

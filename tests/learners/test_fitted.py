@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import headstart as hs
-from methods import LEARNERS, PAIRS, WAYS, built, image_episodes
+from methods import LEARNERS, PAIRS, SIDES, WAYS, built, image_episodes
 
 
 def examples(shots: int = 2, ways: int = WAYS) -> hs.Examples:
@@ -25,7 +25,7 @@ PASSES_ITS_MODEL_TWICE = {"StructureSearch-weights", "StructureSearch", "T-NAS"}
 @pytest.mark.parametrize(("learner", "model"), [p for p in PAIRS if p.values[0] not in PASSES_ITS_MODEL_TWICE])
 def test_one_query_at_a_time_gives_what_many_give(learner: str, model: str) -> None:
     subject = built(learner, model)
-    size = 16 if model == "Conv4-max_pool" else 8
+    size = SIDES.get(model, 8)
     support, query = image_episodes(tasks=1, size=size).task(0)
     fitted = subject.fit(support)
     together, alone = fitted(query.inputs), torch.cat([fitted(one[None]) for one in query.inputs])

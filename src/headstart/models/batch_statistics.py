@@ -92,7 +92,7 @@ def with_statistics_of(model: nn.Module, inputs: Tensor) -> nn.Module:
 
     >>> model = with_statistics_of(BatchNorm(1), torch.tensor([[1.0], [3.0]]))
     >>> model(torch.tensor([[3.0]])).round()
-    tensor([[1.]], grad_fn=<PermuteBackward0>)
+    tensor([[1.]], grad_fn=<RoundBackward0>)
     """
     root = nn.ModuleDict({"model": with_exact_normalization(model)[0]})
     with torch.no_grad():

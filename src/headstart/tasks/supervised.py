@@ -40,6 +40,8 @@ class SupervisedTasks:
         if not self.members.counts.all():
             empty = self.data.names[int(self.members.counts.argmin())]
             raise BadInputError(f"the class {empty!r} has no examples; leave it out.")
+        least, most = int(self.members.counts.min()), int(self.members.counts.max())
+        self.each = most if least == most else None  # examples of every class, if all have as many
         self.rotations = rotations or classes.rotations
         if self.rotations == "classes":
             check_turnable(self.data)
@@ -73,7 +75,7 @@ class SupervisedTasks:
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` batches, ``[task, examples, ...]`` each."""
-        shape, counts, classes = (count, self.examples), self.members.counts, len(self.data.names)
+        shape, classes = (count, self.examples), len(self.data.names)
 
         def below(number: int) -> Tensor:
             drawn = torch.randint(number, shape, generator=generator, device=generator.device)
@@ -81,11 +83,11 @@ class SupervisedTasks:
 
         target = below(self.class_count)
         turn, drawn = target // classes, target % classes
-        if counts.min() == counts.max():
-            example = below(int(counts.max()))
+        if self.each is not None:
+            example = below(self.each)
         else:
             part = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
-            example = (part.to(self.device) * counts[drawn]).long()
+            example = (part.to(self.device) * self.members.counts[drawn]).long()
         inputs = self.data.inputs[self.members.rows(drawn, example)]
         inputs = to_inputs(turned(inputs, turn) if self.rotations == "classes" else inputs)
         return Episodes(Examples(inputs[:, :0], target[:, :0]), Examples(inputs, target))
