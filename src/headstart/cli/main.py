@@ -15,6 +15,7 @@ import tyro
 
 from headstart import __version__
 from headstart.cli.adapt import Adapt
+from headstart.cli.calibrate import Calibrate
 from headstart.cli.compare import Compare
 from headstart.cli.data import Prepare, Sheet
 from headstart.cli.evaluate import Evaluate
@@ -124,6 +125,7 @@ def commands(argv: list[str]) -> Any:
         Annotated[Train, tyro.conf.subcommand("train", default=Train(**dict(settings.groups())))],
         Annotated[Resume, tyro.conf.subcommand("resume")],
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
+        Annotated[Calibrate, tyro.conf.subcommand("calibrate")],
         Annotated[Compare, tyro.conf.subcommand("compare")],
         Annotated[Adapt, tyro.conf.subcommand("adapt")],
         Annotated[Predict, tyro.conf.subcommand("predict")],
