@@ -59,5 +59,5 @@ class Adapt:
 def expectation(expected: ExpectedScore | None) -> str:
     """What accuracy to expect, for people."""
     if expected is None:
-        return "what accuracy to expect is not known: this learner has no calibration"
+        return "what accuracy to expect is not known: this learner has no calibration (headstart calibrate RUN)"
     return f"accuracy to expect: {expected.value:.1%} (between {expected.low:.1%} and {expected.high:.1%})"

@@ -138,7 +138,7 @@ def calibrated(calibration: Calibration | None, what: str) -> Calibration:
     if calibration is None:
         raise BadInputError(
             f"this learner has no calibration, without which {what} is not known; take one that has "
-            "(`headstart models` lists them), or `headstart calibrate` your run."
+            "(`headstart models` lists them), or calibrate your run (`headstart calibrate RUN`)."
         )
     return calibration
 
