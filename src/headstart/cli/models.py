@@ -40,7 +40,7 @@ def figure(reached: dict[str, Any]) -> str:
     >>> figure({"data": "digits", "task": "10w5s", "accuracy": 0.8765, "interval": 0.01}), figure({"mse": 0.03})
     ('87.65 ± 1.00 % accuracy', '0.03 mse')
     """
-    for name in reached.keys() - {"data", "task", "interval"}:
+    for name in reached.keys() - {"data", "task", "interval", "tasks", "task_hash"}:
         factor, digits, unit = (100, ".2f", " %") if name == "accuracy" else (1, ".3g", "")
         interval = f" ± {factor * reached['interval']:{digits}}" if "interval" in reached else ""
         return f"{factor * reached[name]:{digits}}{interval}{unit} {name}"
