@@ -78,6 +78,15 @@ def reached(learner: hs.Learner, data_root: Path | None, tasks: int) -> list[dic
     ]
 
 
+def check_of(learner: hs.Learner) -> float:
+    """A figure that a test takes again in seconds: on 20 tasks of glyphs, or of sinusoids."""
+    made_from = learner.made_from or {}
+    if made_from["problem"] == "sinusoid":
+        return evaluate_fitted(learner, hs.SinusoidTasks(shots=10, queries=100), count=20).median
+    pens: Any = {"as_is": "one", "drawing": "many"}[made_from["form"]]
+    return evaluate_fitted(learner, tasks_of(hs.draw_glyphs(100, pens=pens), 5, 1), count=20).value
+
+
 def made_by(run: Path) -> dict[str, Any]:
     """How a run was made: what it takes to make it again, and what it reached in validation."""
     settings = settings_of_run(run)
@@ -106,6 +115,7 @@ def main() -> None:
         notes["reached"] = reached(learner, options.data_root, options.tasks)
     else:
         notes["reached"] = reached_on_sinusoids(learner, options.tasks)
+    notes["check"] = check_of(learner)
     path = IN_PACKAGE / f"{options.name}.safetensors"
     hs.save_learner(learner, path, **notes)
     print(f"kept in {path}, {path.stat().st_size:,} bytes")

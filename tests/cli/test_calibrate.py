@@ -40,7 +40,7 @@ def test_a_run_is_sure_of_itself_once_it_is_calibrated(
     assert main(adapt) == 0
     assert "has no calibration" in capsys.readouterr().out
     assert main(["predict", str(tmp_path / "abc.safetensors"), str(support), "--reject", "0.95"]) == 2
-    assert "`headstart calibrate` your run" in capsys.readouterr().err
+    assert "headstart calibrate RUN" in capsys.readouterr().err
     assert main(["calibrate", str(run), "--tasks", "150"]) == 0
     assert main(adapt) == 0
     assert "accuracy to expect: " in capsys.readouterr().out
