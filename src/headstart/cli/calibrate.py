@@ -15,11 +15,7 @@ from headstart.problems.settings import Natural, Several, check_values
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Learn, on validation classes, how sure a trained run may be of what it predicts, and keep that with the run.
-
-    `headstart adapt RUN` then says what accuracy to expect. `predict` gives probabilities that are right as often as
-    they say, and with --reject it says what is none of the classes.
-    """
+    """Learn, on validation classes, how sure a trained run may be of what it predicts, for `adapt` and `predict`."""
 
     run: tyro.conf.Positional[Path]
     """Run folder of a problem of classes."""
