@@ -72,7 +72,11 @@ class ScoreModels:
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
-        return dataclasses.asdict(self)
+        models = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            name: {"coefficients": list(model.coefficients), "below": model.below, "above": model.above}
+            for name, model in models.items()
+        }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
