@@ -11,6 +11,7 @@ from PIL import Image
 from headstart.cli.main import main
 from headstart.datasets.glyphs import draw_glyphs
 from headstart.estimators.classes import load_classes
+from headstart.trained.load import digest, load_trained
 
 pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 
@@ -63,3 +64,11 @@ def test_too_few_tasks_leave_nothing_behind(run: Path, capsys: pytest.CaptureFix
     assert main(["calibrate", str(run), "--tasks", "5"]) == 2
     assert "too few to know how often an interval holds" in capsys.readouterr().err
     assert {path.name for path in run.iterdir()} == before
+
+
+def test_a_calibration_of_other_weights_is_not_taken(run: Path) -> None:
+    assert main(["calibrate", str(run), "--tasks", "150"]) == 0
+    assert "calibration" in load_trained(run).notes
+    path = run / "calibration.json"
+    path.write_text(path.read_text().replace(digest(load_trained(run).learner), "0" * 64))
+    assert load_trained(run).notes == {}

@@ -88,3 +88,15 @@ def test_glyphs_of_many_pens_are_in_that_form_and_of_many_widths() -> None:
 def test_unknown_pens_are_refused() -> None:
     with pytest.raises(hs.BadInputError, match="pens='thick' is unknown; choose one of one, many"):
         hs.draw_glyphs(1, pens="thick")  # type: ignore[arg-type]
+
+
+def test_a_very_long_image_takes_little_memory() -> None:
+    scroll = torch.zeros(1, 4, 100_000)
+    scroll[..., 50_000:50_010] = 1
+    assert hs.as_drawing(scroll).shape == (1, 28, 28)
+
+
+@pytest.mark.parametrize("image", [torch.zeros(5, 5), torch.zeros(0, 5, 5), torch.full((1, 5, 5), torch.nan)])
+def test_what_is_no_image_is_refused(image: Tensor) -> None:
+    with pytest.raises(hs.BadInputError, match=r"a drawing is a tensor \[channel, height, width\] of finite numbers"):
+        hs.as_drawing(image)

@@ -292,7 +292,7 @@ def test_what_rejecting_cannot_mean_is_refused(calibrated: Path) -> None:
     classifier = hs.FewShotClassifier(calibrated).fit(images, kinds - 1)
     with pytest.raises(hs.BadInputError, match="a class is called -1"):
         classifier.predict(images, reject=0.9)
-    with pytest.raises(hs.BadInputError, match="reject=95 must lie between 0 and 1"):
+    with pytest.raises(hs.BadInputError, match=r"reject=95 must lie between 0 and 0\.99"):
         classifier.predict(images, reject=95)
     named = hs.FewShotClassifier(calibrated).fit(images, np.array(["none", "a", "b"])[kinds])
     with pytest.raises(hs.BadInputError, match="a class is called 'none'"):

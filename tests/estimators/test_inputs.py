@@ -68,7 +68,10 @@ def test_four_and_sixteen_bits_are_told_from_eight(white: int) -> None:
 def test_negative_values_are_scaled_by_the_support_set_and_queries_by_it_as_well() -> None:
     inputs = inputs_for(small_learner(), PIXELS / 127.5 - 1, "none")
     torch.testing.assert_close(inputs(PIXELS / 127.5 - 1), PLAIN, rtol=0, atol=0.01)
-    assert float(inputs(np.full((1, 28, 28), 7.0)).max()) == 1
+    with pytest.raises(
+        hs.BadInputError, match="X has values from 7 to 7, and the learner was fitted to images from -1"
+    ):
+        inputs(np.full((1, 28, 28), 7.0))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "CMYK", "RGBA", "LA", "I;16"])
@@ -212,3 +215,8 @@ def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(hs.BadInputError, match="has no image of 'a'"):
         labelled_pictures(tmp_path)
+
+
+def test_one_picture_is_no_list_of_pictures() -> None:
+    with pytest.raises(hs.BadInputError, match=r"X is one image; give a list of them, \[X\]"):
+        inputs_for(small_learner(), Image.new("L", (64, 50)), "none")

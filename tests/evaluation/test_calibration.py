@@ -114,7 +114,7 @@ def test_tasks_of_many_sizes_are_the_same_every_time(glyphs: hs.ImageClasses, le
     assert all(torch.equal(a.query.inputs, b.query.inputs) for a, b in zip(first, again, strict=True))
     assert len({len(task.support.targets.unique()) for task in first}) > 3
     fixed = hs.MAML(hs.Conv4(ways=5))
-    assert {len(task.support.targets.unique()) for task in tasks_of_many_sizes(fixed, tasks, 9, seed=0)} == {5}
+    assert {len(task.support.targets.unique()) for task in tasks_of_many_sizes(fixed, tasks, 12, seed=0)} == {2, 3, 5}
 
 
 def test_every_support_example_is_held_out_once_and_never_seen(glyphs: hs.ImageClasses) -> None:
@@ -147,7 +147,7 @@ def test_a_calibration_is_kept_as_json(glyphs: hs.ImageClasses) -> None:
 
     tasks = hs.ClassificationTasks(glyphs, ways=5, shots=1, queries=5)
     small = hs.ProtoNet(hs.Conv4(ways=5, width=2))
-    calibration = calibrate(small, tasks, count=140)
+    calibration = calibrate(small, tasks, count=150)
     again = Calibration.from_record(json.loads(json.dumps(calibration.record())))
     assert again == calibration
     ((task,), (support,)) = observed(small, tasks, 1, seed=3)

@@ -34,13 +34,14 @@ class Calibrate:
         from headstart.experiments.run import settings_of_run
         from headstart.runs.folder import RunFolder
         from headstart.tasks.classification import ClassificationTasks
-        from headstart.trained.load import load
+        from headstart.trained.load import digest, load
 
         learner = load(self.run)
         validation = Experiment(settings_of_run(self.run).replace(device="cpu")).task_sets.validation
         if not isinstance(validation, ClassificationTasks):
             raise BadInputError(f"{self.run} does not classify, so that there is nothing to calibrate.")
         calibration = calibrate(learner, validation, count=self.tasks, seed=self.seed)
-        path = RunFolder(self.run).write_json("calibration.json", {"calibration": calibration.record()})
+        record = {"calibration": calibration.record(), "of": digest(learner)}
+        path = RunFolder(self.run).write_json("calibration.json", record)
         tell(f"kept in {path}; `headstart adapt {self.run} ...` goes by it")
         return 0

@@ -49,7 +49,7 @@ def labelled_pairs(dataset: Any) -> LabelledExamples:
     """
     try:
         pairs = [(example, label) for example, label in (dataset[index] for index in range(len(dataset)))]
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise BadInputError(
             f"{type(dataset).__name__} is no data set that can be indexed for (example, label) pairs ({error}); "
             "use from_arrays."
@@ -113,7 +113,11 @@ def label_list(y: Any) -> list[Hashable]:
     Raises:
         BadInputError: they are not one hashable object each, or one is missing.
     """
+    if not hasattr(y, "__iter__"):
+        y = np.asarray(y)
     labels = y.tolist() if hasattr(y, "tolist") else [y_i.item() if hasattr(y_i, "item") else y_i for y_i in y]
+    if not isinstance(labels, list):
+        raise BadInputError(f"y is {labels!r}; give one label per example, in a list or an array.")
     for number, label in enumerate(labels):
         if not isinstance(label, Hashable):
             raise BadInputError(

@@ -6,10 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from headstart.errors import BadInputError
+
 SIDE = 0.72
 """Longer side of a drawing's box, as a share of the page."""
 INK = 0.5
 """What belongs to the drawing: where there is more ink than this, of the most that there is anywhere."""
+
+MOST = 4096
+"""Pixels of a side of an image, at most: a longer one is made smaller before it is put on a square page."""
 
 
 def ink_of(image: Tensor) -> Tensor:
@@ -45,6 +50,10 @@ def square_around(amount: Tensor, share: float) -> Tensor:
             [0., 0., 0., 0.],
             [0., 0., 0., 0.]])
     """
+    longest = max(amount.shape)
+    if longest > MOST:
+        size = [max(1, round(side * MOST / longest)) for side in amount.shape]
+        amount = F.interpolate(amount[None, None], size=size, mode="area")[0, 0]
     rows, columns = ((amount > INK).any(axis).nonzero()[:, 0] for axis in (1, 0))
     if len(rows) == 0:
         return amount
@@ -63,9 +72,16 @@ def as_drawing(image: Tensor, size: int = 28) -> Tensor:
     Shapes:
         image: ``[channel, height, width]``, any scale and size -> float ``[1, size, size]``
 
+    Raises:
+        BadInputError: it is no such image, or has values that are not finite.
+
     >>> as_drawing(torch.rand(3, 50, 80), size=28).shape
     torch.Size([1, 28, 28])
     """
+    if not isinstance(image, Tensor) or image.ndim != 3 or not image.numel() or not image.isfinite().all():
+        raise BadInputError(
+            "a drawing is a tensor [channel, height, width] of finite numbers; add a channel axis by image[None]."
+        )
     page = square_around(ink_of(image), SIDE)
     small = F.interpolate(page[None, None], size=(size, size), mode="bilinear", antialias=True)[0]
     return (small / small.max().clamp(min=torch.finfo(small.dtype).tiny)).clamp(0, 1)

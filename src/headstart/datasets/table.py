@@ -35,7 +35,7 @@ def read_table(path: Path, label: str | None = None) -> LabelledExamples:
         return labelled_arrays(x, y)
     except BadInputError as error:
         raise BadInputError(f"the table {str(path)!r}: {error}") from error
-    except (OSError, ValueError, BadZipFile, csv.Error) as error:  # an array of objects is a ValueError
+    except (OSError, EOFError, TypeError, ValueError, BadZipFile, csv.Error) as error:  # objects: a ValueError
         raise BadInputError(f"the table {str(path)!r} cannot be read: {error}.") from error
 
 

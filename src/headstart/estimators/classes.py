@@ -64,8 +64,8 @@ class AdaptedClasses(Adapted):
         return np.where(plausible, labels, no_class(self.classes)), np.where(plausible, sure, np.nan)
 
     def _plausible(self, scores: Tensor, reject: float) -> Tensor:
-        if not 0 < reject < 1:
-            raise BadInputError(f"reject={reject} must lie between 0 and 1, such as 0.95.")
+        if not 0 < reject <= 0.99:
+            raise BadInputError(f"reject={reject} must lie between 0 and 0.99, such as 0.95.")
         calibration = calibrated(self.calibration, "what is none of the classes")
         return calibration.plausibility(scores, self.shots) >= 1 - reject
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
-from headstart.datasets.drawings import as_drawing
+from headstart.datasets.drawings import as_drawing, ink_of
 from headstart.errors import BadInputError
-from headstart.estimators.pictures import are_pictures, each_read
+from headstart.estimators.pictures import UnreadableError, are_pictures, each_read
 from headstart.learners.base import Learner
 
 WHITES = (1, 16, 255, 65535)
@@ -59,11 +60,19 @@ class Inputs:
     def images(self, X: Any) -> Iterator[Tensor]:  # noqa: N803
         """Images ``[channel, height, width]`` of 0 to 1, of any sizes."""
         if are_pictures(X):
-            yield from each_read(X)
+            for source, image in zip(X, each_read(X), strict=False):  # each_read ends in an error if one is unreadable
+                if self.prepare == "drawing" and not ink_of(image).any():
+                    raise UnreadableError(f"{str(source)!r} shows nothing: all of it is of one colour.")
+                yield image
             return
         for image in arrays_of(X):
             pixels = (image_of(image, self.example or ()) - self.black) / (self.white - self.black)
-            yield torch.from_numpy(pixels.clip(0, 1).astype(np.float32))
+            if self.prepare != "drawing" and not -0.1 <= pixels.min() <= pixels.max() <= 1.1:
+                raise BadInputError(
+                    f"X has values from {image.min():g} to {image.max():g}, and the learner was fitted to images from "
+                    f"{self.black:g} to {self.white:g}; bring them to the same scale."
+                )
+            yield torch.from_numpy(pixels.astype(np.float32))
 
     def prepared(self, image: Tensor) -> Tensor:
         """One image as the learner takes it."""
@@ -141,6 +150,8 @@ def arrays_of(X: Any) -> Any:  # noqa: N803
     Raises:
         BadInputError: they are no numbers, not finite, or none.
     """
+    if isinstance(X, Image.Image):
+        raise BadInputError("X is one image; give a list of them, [X].")
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], (np.ndarray, Tensor)):
         arrays = [numbers(item) for item in X]
         return np.stack(arrays) if len({array.shape for array in arrays}) == 1 else arrays

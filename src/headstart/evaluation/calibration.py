@@ -23,6 +23,9 @@ from headstart.evaluation.tasks_of_many_sizes import tasks_of_many_sizes
 from headstart.learners.base import Learner
 from headstart.tasks.classification import ClassificationTasks
 
+FEWEST = 150
+"""Tasks, a third of them one-shot, that a calibration needs."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -72,6 +75,10 @@ def observed(
     scored, supports = [], []
     for support, query in tasks_of_many_sizes(learner, tasks, count, seed):
         scores = learner.fit(support)(query.inputs)
+        if not scores.isfinite().all():
+            raise BadInputError(
+                "the learner's scores are not finite on a validation task: its inner loop diverges; take fewer steps."
+            )
         right = int((scores.argmax(1) == query.targets).sum())
         scored.append(ScoredTask(shots_of(support.targets), scores, query.targets))
         supports.append(SupportTask(support_signs(learner, support), right, len(query.targets)))
@@ -90,5 +97,7 @@ def calibrate(learner: Learner, tasks: ClassificationTasks, *, count: int = 400,
     Raises:
         BadInputError: there are too few tasks, or too few examples per class.
     """
+    if count < FEWEST:
+        raise BadInputError(f"{count} tasks are too few to know how often an interval holds; take {FEWEST} or more.")
     scored, supports = observed(learner, tasks, count, seed)
     return Calibration(confidence_in(scored), score_models(supports))

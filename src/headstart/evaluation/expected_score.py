@@ -22,7 +22,7 @@ COVERED = 0.95
 
 
 class ExpectedScore(NamedTuple):
-    """An accuracy, and the interval that holds that of 95 of 100 tasks."""
+    """An accuracy, and the interval that holds that of 95 of 100 tasks like those of the calibration."""
 
     value: float
     low: float

@@ -22,16 +22,18 @@ WAYS, SHOTS, QUERIES = (2, 3, 5, 8, 10, 15, 20), (1, 1, 2, 3, 5, 10), 10
 def tasks_of_many_sizes(learner: Learner, tasks: ClassificationTasks, count: int, seed: int) -> Iterator[Episodes]:
     """``count`` fixed tasks of the classes of ``tasks``, one by one, of ways and shots that are drawn for each.
 
-    A learner whose head is fixed is given as many ways as ``tasks`` has.
+    A learner whose head is fixed is given at most as many ways as ``tasks`` has.
 
     Raises:
-        BadInputError: the classes have too few examples.
+        BadInputError: there are too few classes, or one has too few examples.
     """
     examples = int(tasks.members.counts.min())
-    ways = [ways for ways in WAYS if ways <= tasks.class_count] if isinstance(learner, AnyWays) else [tasks.ways]
-    shots = [shots for shots in SHOTS if shots < examples]
-    if not shots:
-        raise BadInputError(f"{examples} examples of a class leave no query to calibrate by; 2 are the least.")
+    most = tasks.class_count if isinstance(learner, AnyWays) else tasks.ways
+    ways, shots = [ways for ways in WAYS if ways <= most], [shots for shots in SHOTS if shots < examples]
+    if not ways or len({*shots}) < 2:
+        raise BadInputError(
+            f"{most} classes of {examples} examples are too few to calibrate by; 2 classes of 3 examples are the least."
+        )
     for index in range(count):
         generator = derive_generator(seed, "sizes", index)
         n, k = (drawn(sizes, generator) for sizes in (ways, shots))

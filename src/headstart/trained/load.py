@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from headstart.learners.fitted import Fitted
 from headstart.runs.folder import RunFolder, read_json
 from headstart.trained.files import fitted_in_file, learner_in_file
 
+logger = logging.getLogger(__name__)
 IN_PACKAGE = Path(str(files("headstart.trained") / "learners"))
 """The learners that come with headstart, one file each."""
 
@@ -64,7 +67,20 @@ def learner_of_run(path: Path) -> Trained:
     learner.inner_steps = settings.method.inner_steps_in_test
     calibration = path / "calibration.json"
     notes = read_json(calibration) if calibration.exists() else {}
+    if notes and notes.get("of") != digest(learner):
+        logger.warning(
+            "%s is of other meta-parameters than the run has now; `headstart calibrate` it anew", calibration
+        )
+        notes = {}
     return Trained(learner, notes)
+
+
+def digest(learner: Learner) -> str:
+    """SHA-256 of the meta-parameters."""
+    content = hashlib.sha256()
+    for name, value in learner.meta_params.items():
+        content.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return content.hexdigest()
 
 
 def load(source: str | Path) -> Learner:
