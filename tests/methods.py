@@ -3,7 +3,7 @@
 Of a product ``pytest`` runs what proves something new, and ``pytest -m full`` the rest, which repeats it:
 
 - learner x model: every learner on one model, and every model with exact MAML, which differentiates it twice; a learner
-  sees no more of a model than its parameters and its outputs. ResNet12, the largest, waits.
+  sees no more of a model than its parameters and its outputs.
 - learners, recorded or compiled update by update: one of each mechanism (``MECHANISMS``); the others differ in what
   they compute, which the eager tests prove, not in how it is run.
 - compiled for real: one of each form; of all others the graph that would be compiled is run as it was traced.
@@ -200,7 +200,7 @@ def case(*values: object, repeats: bool = False) -> Any:
 
 EVERY_MODEL = ("MAML", "FOMAML", "MAML-Adam", "Reptile", "Reptile-Adam", "Pretraining", "ClassifierPretraining")
 PAIRS = [
-    case(learner, model, repeats=model != "user" and (learner != "MAML" or model == "ResNet12"))
+    case(learner, model, repeats=model != "user" and learner != "MAML")
     for learner in LEARNERS
     for model in MODELS
     if learner in EVERY_MODEL or model in ("Conv4-batch", "user")
