@@ -76,11 +76,12 @@ class Confidence:
         Shapes:
             scores: ``[query, ways]``; shots: ``[ways]`` -> ``[query]``
         """
-        standard = self._standardized(energy(scores), shots)
+        standard = self.standardized(energy(scores), shots)
         known = torch.tensor(self.energies, dtype=standard.dtype)
         return (1 + torch.searchsorted(known, standard.contiguous(), right=True)) / (1 + len(known))
 
-    def _standardized(self, energies: Tensor, shots: Tensor) -> Tensor:
+    def standardized(self, energies: Tensor, shots: Tensor) -> Tensor:
+        """Energies in standard deviations from the mean of tasks of that size, ``[query]``."""
         return (energies.double() - linear(self.middle, shots)) / linear(self.spread, shots).exp()
 
     def record(self) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def confidence_in(tasks: Iterable[ScoredTask]) -> Confidence:
     spread = least_squares(sizes, torch.stack([values.std().clamp(min=1e-6).log() for values in energies]))
     temperature = fitted_temperature(tasks, sizes)
     without = Confidence(tuple(temperature.tolist()), tuple(middle.tolist()), tuple(spread.tolist()), ())
-    standard = torch.cat([without._standardized(e, task.shots) for e, task in zip(energies, tasks, strict=True)])
+    standard = torch.cat([without.standardized(e, task.shots) for e, task in zip(energies, tasks, strict=True)])
     levels = standard.quantile((torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS)
     return dataclasses.replace(without, energies=tuple(round(level, 4) for level in levels.tolist()))
 
