@@ -153,8 +153,42 @@ def test_a_run_is_not_evaluated_on_the_classes_that_it_was_trained_on(capfd: pyt
     Path("letters").rename("moved")
     assert seen in refused(capfd, "evaluate", "run", "--data", "folder:moved")
     draw(Path("others"), classes=5)
+    for folder in Path("others").iterdir():
+        folder.rename(folder.with_name(folder.name.replace("alphabet", "other")))
+    for name in record(Path("run/split.json"))["test"]:
+        shutil.copytree(Path("moved", name), Path("others", name))
     assert cli.main(["evaluate", "run", "--data", "folder:others"]) == 0
     assert Path("run/test-others.json").exists()
+
+
+def test_classes_of_training_are_known_by_name_in_any_folder(capfd: pytest.CaptureFixture[str]) -> None:
+    draw(Path("letters"), classes=10)
+    assert cli.main(["train", "--data", "folder:letters", *SMALL, "--out", "run"]) == 0
+    split = record(Path("run/split.json"))
+    seen = {*split["train"], *split["validation"]}
+    assert len(split["train"]) == 6 and len(seen | {*split["test"]}) == 10
+    shutil.copytree("letters", "copy/one more")
+    shutil.copytree("copy/one more/alphabet 0/A", "copy/one more/Z")
+    shutil.rmtree("letters")
+    way_out = "evaluate this run on its own split; or, if they are others with the same names, say --split new."
+    for folder in ("copy/one more", "copy"):
+        line = refused(capfd, "evaluate", "run", "--data", f"folder:{folder}")
+        assert "8 test classes of --split all were trained or validated on" in line and line.endswith(way_out), line
+    below = sum(name.startswith("alphabet 0/") for name in seen)
+    assert f"{below} test classes" in refused(capfd, "evaluate", "run", "--data", "folder:copy/one more/alphabet 0")
+    assert cli.main(["evaluate", "run", "--data", "folder:copy", "--split", "new"]) == 0
+    assert record(Path("run/test-copy-new.json"))["split"] == "new"
+    draw(Path("letters"), classes=10)
+    assert "8 test classes" in refused(capfd, "evaluate", "run", "--data", "folder:letters", "--split", "new")
+    Path("own.json").write_text(json.dumps({"train": ["x"], "validation": ["y"], "test": split["train"][:2]}))
+    assert "2 test classes of --split own.json" in refused(capfd, "evaluate", "run", "--split", "own.json")
+
+
+def test_classes_of_a_table_are_known_by_name_in_another_file(capfd: pytest.CaptureFixture[str]) -> None:
+    write_table(Path("t.csv"))
+    assert cli.main(["train", "--data", "table:t.csv", *SHORT, "--out", "run"]) == 0
+    write_table(Path("more.csv"), classes=11)
+    assert "8 test classes" in refused(capfd, "evaluate", "run", "--data", "table:more.csv")
 
 
 def test_a_folder_that_was_moved_is_named_and_one_that_changed_is_refused(capfd: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ class Evaluate:
     workers: int | None = None
     """Processes that share the tasks; if None as many as --workers said in training, or one."""
     split: str | None = None
-    """Split that the test classes come from: random, lake, all or a JSON file; the run's own if None."""
+    """Split that the test classes come from: random, lake, all, new or a JSON file; the run's own if None."""
     ways: int | None = None
     """Classes per task; as trained if None. Other ones need a method that makes its head for the task."""
     shots: int | None = None

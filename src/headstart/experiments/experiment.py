@@ -24,7 +24,7 @@ from headstart.experiments.settings import Settings, check
 from headstart.learners.base import Learner
 from headstart.learners.heads import AnyWays
 from headstart.problems.problem import TaskSets
-from headstart.runs.folder import RunFolder
+from headstart.runs.folder import SPLIT_FILE, RunFolder
 from headstart.system.process import local_rank
 from headstart.tasks.distribution import TaskDistribution, example_of, moved, outputs_of
 from headstart.training.callbacks import Callback
@@ -60,7 +60,8 @@ class Experiment:
         together(lambda: self.engine)  # and with it the learner
         self._check_ways()
         if self.trained and self.trained.names() == self.settings.names():
-            self.settings.chosen_problem.check_unseen(self.trained.problem, self.settings.problem)
+            trained = with_kept_split(self.trained)
+            self.settings.chosen_problem.check_unseen(trained.problem, self.settings.problem)
 
     @property
     def as_trained(self) -> Settings:
@@ -203,6 +204,12 @@ class Experiment:
             inner_steps=self.settings.method.inner_steps_in_test,
             transductive=transductive,
         )
+
+
+def with_kept_split(trained: Settings) -> Settings:
+    """The settings of a run, with the split that it has kept if it has kept one."""
+    kept = trained.run.out / SPLIT_FILE if trained.run.out else None
+    return trained.replace(split=str(kept)) if kept and kept.exists() else trained
 
 
 def device_called(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from headstart.experiments.experiment import Experiment
 from headstart.experiments.records import settings_from_record
 from headstart.experiments.settings import Settings
 from headstart.learners.base import Learner
-from headstart.runs.folder import RunFolder, check_fits, check_same, read_config
+from headstart.runs.folder import SPLIT_FILE, RunFolder, check_fits, check_same, read_config
 
 
 def settings_of_run(path: Path) -> Settings:
@@ -31,11 +31,14 @@ def open_run(settings: Settings) -> RunFolder | None:
     """
 
     def made_or_opened() -> RunFolder | None:
-        path = path_of_run(settings)
-        if not (path / "config.json").exists():
-            return RunFolder(path, settings.record())
-        run = RunFolder(path)
-        check_same(path, settings_from_record(run.config).record(), settings.record())
+        path, split = path_of_run(settings), settings.chosen_problem.kept_split(settings.problem)
+        if (path / "config.json").exists():
+            run = RunFolder(path)
+            check_same(path, settings_from_record(run.config).record(), settings.record())
+        else:
+            run = RunFolder(path, settings.record())
+        if split and not (path / SPLIT_FILE).exists():
+            run.write_json(SPLIT_FILE, split._asdict())
         return run
 
     return together(lambda: made_or_opened() if rank() == 0 else None)

@@ -16,8 +16,9 @@ from headstart.problems.classes import ClassProblem, split_in_file
 from headstart.problems.problem import ClassificationTask, TaskSets
 from headstart.problems.settings import Natural
 
-ALL = "all"
-"""The split of data that a run was not trained on: every class is a test class."""
+ALL, NEW = "all", "new"
+"""The splits of data that a run was not trained on: every class is a test class. ``new`` says that the run has seen
+none of them, whatever they are called."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ class OwnSettings:
     """Where the data are."""
     split: str = "auto"
     """Split of the classes: random (60, 20 and 20 % of them), random:60,20,20 (so many), own (train, val and test of a
-    folder), a JSON file, or all (only to evaluate: test on every class). auto is own if there is one, or random."""
+    folder), or a JSON file; only to evaluate, all (test on every class), or new (the same, though the run has seen some
+    of their names). auto is own if there is one, or random."""
     split_seed: Natural = 0
     """Which random split."""
 
@@ -50,6 +52,11 @@ class OwnSettings:
         except ValueError as error:
             raise BadInputError(f"--split {self.split} has no three numbers; write it as random:60,20,20.") from error
         return kind, (train, validation, test), digest
+
+    @property
+    def whole(self) -> bool:
+        """Whether every class is a test class."""
+        return self.split in (ALL, NEW)
 
 
 class OwnData(ClassProblem):
@@ -77,18 +84,18 @@ class OwnData(ClassProblem):
 
     def split(self, settings: Any) -> hs.Split:
         """The split that ``--split`` means for the data."""
-        data, ready = self.blank(settings)
         kind, counts, digest = settings.split_parts
+        if settings.whole:
+            raise BadInputError(f"--split {kind} leaves no class to train on: it is for headstart evaluate.")
+        if kind not in ("auto", "own", "random"):
+            return split_in_file(kind, "auto", "random", "own", ALL, NEW)
+        data, ready = self.blank(settings)
         if kind in ("auto", "own") and ready:
             split = ready
         elif kind in ("auto", "random"):
             split = hs.random_split(data.names, counts or None, settings.split_seed)
-        elif kind == ALL:
-            raise BadInputError("--split all leaves no class to train on: it is for headstart evaluate.")
-        elif kind == "own":
-            raise BadInputError(f"--split own: {settings.path} has no train, val and test; choose random.")
         else:
-            split = split_in_file(kind, "auto", "random", "own", ALL)
+            raise BadInputError(f"--split own: {settings.path} has no train, val and test; choose random.")
         if digest not in ("", digest_of(split)):
             raise BadInputError(
                 f"the classes of {settings.path} are not those that the run was trained with: some have come, gone or "
@@ -98,7 +105,7 @@ class OwnData(ClassProblem):
 
     def tested(self, settings: Any) -> tuple[str, ...]:
         """The names of the classes that are tested on."""
-        return self.blank(settings)[0].names if settings.split == ALL else self.split(settings).test
+        return self.blank(settings)[0].names if settings.whole else self.split(settings).test
 
     def resolved(self, settings: Any) -> Any:
         """The settings with the whole path, and with how many classes each part of the split has, and which."""
@@ -119,7 +126,7 @@ class OwnData(ClassProblem):
         train, validation, test = (len(tasks.classes.names) for tasks in sets)
         parts = f"{train} classes to train on, {validation} to validate, {test} to test"
         logger.info(
-            "%s, split %s: %s", settings.path, settings.split, f"{test} classes" if settings.split == ALL else parts
+            "%s, split %s: %s", settings.path, settings.split, f"{test} classes" if settings.whole else parts
         )
         return TaskSets(*sets)
 
@@ -129,7 +136,7 @@ class OwnData(ClassProblem):
         return self._tasks(data.choose(self.split(settings).train), settings, task, "train")
 
     def _sets(self, data: hs.LabelledExamples, settings: Any, task: ClassificationTask) -> list[hs.ClassificationTasks]:
-        if settings.split == ALL:
+        if settings.whole:
             return [self._tasks(data, settings, task, "test")] * 3
         split = self.split(settings)._asdict()
         return [self._tasks(data.choose(names), settings, task, part) for part, names in split.items()]
@@ -149,16 +156,40 @@ class OwnData(ClassProblem):
         """The default settings; every class is new to a run that was trained on ``other``."""
         return self.settings(split=ALL)
 
+    def kept_split(self, settings: Any) -> hs.Split:
+        """The split: the settings alone do not name its classes."""
+        return self.split(settings)
+
     def check_unseen(self, trained: Any, evaluated: Any) -> None:
-        """Refuses classes that were trained or validated on, if the data are the same: by their place, or, since they
-        may have been moved, by the names of their classes."""
-        here = dataclasses.replace(trained, path=evaluated.path)
-        if trained.path.resolve() != path_of(evaluated, "the data").resolve():
-            try:
-                self.split(here)
-            except BadInputError:
-                return  # the classes are others than those of training
-        super().check_unseen(here, evaluated)
+        """Refuses classes that are called as some that were trained or validated on, wherever the data are now;
+        unless ``--split new`` says of other data that these are others."""
+        split = self.split(trained)
+        elsewhere = trained.path.resolve() != path_of(evaluated, "the data").resolve()
+        if elsewhere and evaluated.split == NEW:
+            return
+        known = {*split.train, *split.validation}
+        beneath = {ending for name in known for ending in endings(name)}
+        seen = [
+            name
+            for name in self.tested(evaluated)
+            if name not in split.test and (name in beneath or not known.isdisjoint(endings(name)))
+        ]
+        if seen:
+            way_out = f"; or, if they are others with the same names, say --split {NEW}" if elsewhere else ""
+            raise BadInputError(
+                f"{len(seen)} test classes of --split {evaluated.split} were trained or validated on, {min(seen)!r} "
+                f"the first of them, as their names say: evaluate this run on its own split{way_out}."
+            )
+
+
+def endings(name: str) -> list[str]:
+    """What a class may be called from any of the folders above it.
+
+    >>> endings("birds/finches/zebra")
+    ['birds/finches/zebra', 'finches/zebra', 'zebra']
+    """
+    parts = name.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 def digest_of(split: hs.Split) -> str:

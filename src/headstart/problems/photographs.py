@@ -37,6 +37,7 @@ class PhotographSettings(PixelSettings):
     """Whether images have one channel or three."""
 
     split: ClassVar[str] = "standard"
+    whole: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,9 @@ class Photographs(OwnData):
     def resolved(self, settings: PhotographSettings) -> PhotographSettings:
         """The settings with the whole path."""
         return dataclasses.replace(settings, path=self.listed(settings).root.resolve())
+
+    def kept_split(self, settings: PhotographSettings) -> None:
+        """None: the standard split is the same everywhere."""
 
     def settings_like(self, other: Any) -> PhotographSettings:
         """Images that look as those of ``other``, in the standard split."""

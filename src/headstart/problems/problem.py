@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from headstart.problems.settings import Count
 
 if TYPE_CHECKING:
+    from headstart.datasets.splits import Split
     from headstart.learners.scoring import Metric
     from headstart.tasks.distribution import TaskDistribution
 
@@ -127,6 +128,10 @@ class Problem(ABC):
         """The default settings, in what decides the shape of an example those of ``other``, another problem's: what a
         learner that was trained there is evaluated with here."""
         return self.settings()
+
+    def kept_split(self, settings: Any) -> Split | None:
+        """What a run keeps beside its settings to know the classes that it was trained on; ``None`` if these say it."""
+        return None
 
     def check_unseen(self, trained: Any, evaluated: Any) -> None:  # noqa: B027  (most have nothing to check)
         """Refuses to test, with the settings ``evaluated``, on what was trained or chosen on with ``trained``.

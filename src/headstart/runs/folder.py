@@ -1,6 +1,7 @@
 """A run folder: everything that was set, what was measured, and the checkpoints to go on from.
 
     config.json                     everything that was set
+    split.json                      of own data: the classes to train on, to validate and to test
     metrics.jsonl                   one record per meta-step and per validation
     checkpoints/step-0000500/       the latest two: meta_params.safetensors and state.pt (optimizer, scheduler)
     best.safetensors                the meta-parameters that did best on the validation tasks
@@ -34,6 +35,7 @@ from headstart.system.files import disk_errors, write_bytes
 
 PLACES = ("out", "data_root", "path", "device", "workers")
 """Entries of a configuration that say where, not what: a run may go on in another place."""
+SPLIT_FILE = "split.json"
 KEPT_CHECKPOINTS = 2
 
 
