@@ -41,6 +41,18 @@ def test_targets_may_be_rows_and_inputs_of_any_shape() -> None:
     assert numbers.outputs == 1 and numbers.sample(1, torch.Generator()).support.inputs.shape == (1, 1, 1)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.float16])
+def test_whole_numbers_are_numbers_as_they_are(kind: Any) -> None:
+    x = np.arange(12).reshape(6, 2)
+    whole, floats = (
+        hs.RegressionTasks([(x.astype(of), x[:, 0].astype(of))], shots=2, queries=3).sample(4, torch.Generator())
+        for of in (kind, float)
+    )
+    assert whole.support.inputs.dtype == torch.float32
+    assert whole.query.inputs.equal(floats.query.inputs) and whole.query.targets.equal(floats.query.targets)
+    hs.RegressionTasks([(x.astype(kind), x), (x.astype(float), x)], shots=2, queries=3)
+
+
 def range_of(count: int) -> Any:
     return np.arange(float(count))
 
@@ -70,6 +82,7 @@ def test_a_learner_learns_lines() -> None:
         ),
         ([(np.zeros((5, 2)), np.full(5, np.nan))], "y of task 0 has NaN or infinite numbers in 5 of 5"),
         ([(np.full((5, 2), np.inf), np.zeros(5))], "x of task 0 has NaN"),
+        ([(np.zeros((5, 2), dtype=complex), np.zeros(5))], "task 0 has complex numbers"),
         ([np.zeros(5)], "task 0 is no pair"),
     ],
 )

@@ -24,8 +24,8 @@ class RegressionTasks:
         queries: query examples per task.
 
     Shapes:
-        x: ``[example, *features]``, floats as they are, or uint8, of which floats from 0 to 1 are made
-        y: ``[example]`` or ``[example, outputs]``
+        x: ``[example, *features]``, numbers as they are, but for uint8, of which floats from 0 to 1 are made
+        y: ``[example]`` or ``[example, outputs]``, numbers as they are
 
     Raises:
         BadInputError: there is no task, a task has too few examples, two differ in their shapes, a number is not
@@ -84,8 +84,11 @@ def arrays_of(task: Any, number: int, wanted: int) -> tuple[Tensor, Tensor]:
         x, y = task
     except (TypeError, ValueError) as error:
         raise BadInputError(f"task {number} is no pair (x, y) of arrays.") from error
-    inputs = as_inputs(x, f"x of task {number}")
-    targets = as_inputs(as_tensor(y, f"y of task {number}").to(torch.get_default_dtype()), f"y of task {number}")
+    inputs, targets = as_tensor(x, f"x of task {number}"), as_tensor(y, f"y of task {number}")
+    if inputs.is_complex() or targets.is_complex():
+        raise BadInputError(f"task {number} has complex numbers; give their real and imaginary parts as two features.")
+    inputs = as_inputs(inputs if inputs.dtype == torch.uint8 else as_floats(inputs), f"x of task {number}")
+    targets = as_inputs(as_floats(targets), f"y of task {number}")
     if len(inputs) != len(targets) or targets.ndim > 2:
         raise BadInputError(
             f"x of task {number} has shape {list(inputs.shape)} and y {list(targets.shape)}; give as many targets as "
@@ -94,3 +97,8 @@ def arrays_of(task: Any, number: int, wanted: int) -> tuple[Tensor, Tensor]:
     if len(inputs) < wanted:
         raise BadInputError(f"task {number} has {len(inputs)} examples, too few for {wanted} shots and queries in all.")
     return (inputs[:, None] if inputs.ndim == 1 else inputs), targets.reshape(len(targets), -1)
+
+
+def as_floats(numbers: Tensor) -> Tensor:
+    """Whole numbers and others in PyTorch's default type."""
+    return numbers.to(torch.get_default_dtype())
