@@ -82,6 +82,13 @@ def test_csv_files_say_which_image_is_of_which_class(tmp_path: Path) -> None:
     assert listing.labels == ("n01", "n02", "n03") and listing.split == (("n01",), ("n02",), ("n03",))
 
 
+def test_a_row_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    put(tmp_path / "images", "1.jpg", "2.jpg", "3.jpg")
+    parts = {part: f"filename,label\n{n}.jpg,{part}\n" for n, part in enumerate(("train", "val", "test"), 1)}
+    with_csv(tmp_path, **{**parts, "train": "filename,label\n1.jpg,train\n1.jpg,train\n"})
+    assert list_images(tmp_path).files == ("images/1.jpg", "images/2.jpg", "images/3.jpg")
+
+
 ONE = "filename,label\n1.jpg,a\n"
 OTHER = "filename,label\n1.jpg,b\n"
 GONE = "filename,label\n8.jpg,c\n9.jpg,d\n"
@@ -96,11 +103,15 @@ GONE = "filename,label\n8.jpg,c\n9.jpg,d\n"
         ({"train": 'filename,label\n"1.jpg,a\n'}, "cannot be read as CSV"),
         ({"train": ONE}, "has no classes for validation and test"),
         ({"train": ONE, "val": OTHER, "test": ONE}, "'a' is in both train and test.* New classes"),
-        ({"train": ONE, "val": OTHER, "test": GONE}, "2 images that the CSV files name are not in .*'images/8.jpg'"),
+        ({"train": ONE + "1.jpg,z\n", "val": OTHER, "test": GONE}, "'images/1.jpg' two labels; keep the row with the"),
+        (
+            {"train": ONE, "val": "filename,label\n2.jpg,b\n", "test": GONE},
+            "2 images that the CSV files name are not in .*'images/8.jpg'",
+        ),
     ],
 )
 def test_csv_files_that_are_not_whole_are_refused(parts: dict[str, str], sentence: str, tmp_path: Path) -> None:
-    put(tmp_path / "images", "1.jpg")
+    put(tmp_path / "images", "1.jpg", "2.jpg")
     with pytest.raises(BadInputError, match=sentence):
         list_images(with_csv(tmp_path, **parts))
 

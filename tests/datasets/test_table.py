@@ -32,6 +32,8 @@ def test_an_npz_file_has_examples_and_labels(names: tuple[str, str], label: str 
     ("content", "label", "sentence"),
     [
         ("x,kind\n1,a\n", "sort", "there is no column 'sort'; its columns are x, kind"),
+        ("x,x,kind\n1,2,a\n", None, "two columns are called 'x'; give each a name of its own"),
+        ("kind,x,kind\n1,2,a\n", "kind", "two columns are called 'kind'"),
         ("x,kind\n1,a\ntwo,b\n", None, "line 3 has 'two' in the column 'x', which is no number"),
         ("x,kind\n1,a\n,b\n", None, "line 3 has '' in the column 'x'"),
         ("x,kind\n1,a,3\n", None, "line 2 has 3 columns, and the header has 2"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -41,8 +42,8 @@ def list_images(root: Path) -> ImageFolder:
 
     ``root/class/image``, where a class is any folder that holds images, called by its path; such folders within
     ``root/train``, ``root/val`` (or ``validation``) and ``root/test``; or ``train.csv``, ``val.csv`` and ``test.csv``
-    with the columns ``filename`` and ``label``, filenames relative to ``root/images``. What is hidden, has no image's
-    suffix, or lies in ``root`` itself is left aside.
+    with the columns ``filename`` and ``label``, filenames relative to ``root/images``; a row that is there twice counts
+    once. What is hidden, has no image's suffix, or lies in ``root`` itself is left aside.
 
     Raises:
         BadInputError: there is no such folder, it holds no classes, or its split or one of its CSV files is not whole.
@@ -91,13 +92,17 @@ def _from_parts(root: Path, files: list[str]) -> ImageFolder:
 
 def _from_csv(root: Path) -> ImageFolder:
     rows = [
-        (part, f"images/{filename}", label)
+        (PARTS[part], f"images/{filename}", label)
         for part in PARTS
         if (root / f"{part}.csv").exists()
         for filename, label in _read_csv(root / f"{part}.csv")
     ]
-    parts, files, labels = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
+    parts, files, labels = zip(*dict.fromkeys(rows), strict=True) if rows else ((), (), ())
     split = _ready_split(root, parts, labels)
+    if (twice := Counter(files).most_common(1)) and twice[0][1] > 1:
+        raise BadInputError(
+            f"the CSV files in {str(root)!r} give {twice[0][0]!r} two labels; keep the row with the right one."
+        )
     if missing := [file for file in dict.fromkeys(files) if not (root / file).is_file()]:
         raise BadInputError(
             f"{len(missing)} images that the CSV files name are not in {str(root)!r}, {missing[0]!r} the first of them."

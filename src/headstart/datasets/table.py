@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -22,7 +23,7 @@ def read_table(path: Path, label: str | None = None) -> LabelledExamples:
         label: the column or array of the labels; if None the last column, or ``y``.
 
     Raises:
-        BadInputError: the file cannot be read, there is no such column, or something else than labels is no number.
+        BadInputError: the file cannot be read, there is no such column, two have one name, or what is no label is no number.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +60,8 @@ def _read_csv(path: Path, label: str | None) -> tuple[Any, Any]:
         rows = [(reader.line_num, row) for row in reader if row]
     if len(header) < 2 or not rows:
         raise BadInputError("it needs a header, a column of labels, one of numbers, and rows.")
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        raise BadInputError(f"two columns are called {twice[0]!r}; give each a name of its own.")
     if label is not None and label not in header:
         raise BadInputError(f"there is no column {label!r}; its columns are {', '.join(header)}.")
     place = len(header) - 1 if label is None else header.index(label)

@@ -125,9 +125,7 @@ class OwnData(ClassProblem):
         sets = together(lambda: self._sets(mine or self.load(settings), settings, task))
         train, validation, test = (len(tasks.classes.names) for tasks in sets)
         parts = f"{train} classes to train on, {validation} to validate, {test} to test"
-        logger.info(
-            "%s, split %s: %s", settings.path, settings.split, f"{test} classes" if settings.whole else parts
-        )
+        logger.info("%s, split %s: %s", settings.path, settings.split, f"{test} classes" if settings.whole else parts)
         return TaskSets(*sets)
 
     def blank_tasks(self, settings: Any, task: ClassificationTask) -> hs.ClassificationTasks:
@@ -156,7 +154,7 @@ class OwnData(ClassProblem):
         """The default settings; every class is new to a run that was trained on ``other``."""
         return self.settings(split=ALL)
 
-    def kept_split(self, settings: Any) -> hs.Split:
+    def kept_split(self, settings: Any) -> hs.Split | None:
         """The split: the settings alone do not name its classes."""
         return self.split(settings)
 
