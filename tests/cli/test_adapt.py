@@ -160,7 +160,7 @@ def test_a_support_set_that_cannot_be_used_is_refused(symbols: Path, capsys: pyt
     sinusoid = saved(symbols, "reptile", "sinusoid")
     fixed = saved(symbols, "maml")
     Path("one/a").mkdir(parents=True)
-    assert "'one' has no image of 'a'" in refused(capsys, "adapt", learner, "--support", "one", *out)
+    assert "'one' has no sub-folder with images" in refused(capsys, "adapt", learner, "--support", "one", *out)
     dot = Image.new("L", (9, 9))
     dot.putpixel((4, 4), 255)
     dot.save("one/a/1.png")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headstart.datasets import decoding
 from headstart.datasets.decoding import Form, decode
 
 GREY, RGB = Form(4, 1, False), Form(4, 3, False)
@@ -77,6 +78,16 @@ def test_a_large_photograph_becomes_the_means_of_its_parts(tmp_path: Path) -> No
     pixels = np.kron(np.array([[0, 200], [100, 50]], dtype=np.uint8), np.ones((400, 400), dtype=np.uint8))
     small = decode(saved(tmp_path / "a.jpg", Image.fromarray(pixels), quality=95), Form(2, 1, False))[0]
     assert (abs(small.astype(int) - [[0, 200], [100, 50]]) <= 3).all()
+
+
+def test_other_pixels_need_another_version(tmp_path: Path) -> None:
+    """When this fails since you changed what is made of a file, count ``decoding.VERSION`` up, and the 1 here."""
+    pixels = np.arange(63, dtype=np.uint8).reshape(7, 9) * 4
+    path = saved(tmp_path / "a.png", Image.fromarray(pixels))
+    assert decoding.VERSION == 1
+    assert decode(path, Form(3, 1, False)).tolist() == [[[24, 34, 44], [114, 124, 134], [204, 214, 224]]]
+    drawn = decode(path, Form(3, 1, False, drawing=True)).astype(int)
+    assert (abs(drawn - [[30, 54, 40], [177, 255, 164], [15, 20, 12]]) <= 1).all()
 
 
 def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

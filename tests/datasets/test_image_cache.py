@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from headstart.datasets import image_cache
+from headstart.datasets import decoding, image_cache
 from headstart.datasets.decoding import Form
 from headstart.datasets.image_cache import cached_images
 from headstart.errors import BadInputError, RunStoppedError
@@ -141,6 +141,42 @@ def test_a_cache_that_cannot_be_written_is_named(root: Path, tmp_path: Path) -> 
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(RunStoppedError, match=r"cache/images/.*\.u8 cannot be written"):
         shades(root, tmp_path / "cache")
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *refused: str) -> None:
+    """Opening a file of the cache in a mode with one of these letters is not permitted."""
+    opened = Path.open
+
+    def guarded(self: Path, mode: str = "r", *more: Any, **named: Any) -> Any:
+        if ".u8" in self.name and {*refused} & {*mode}:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, mode, *more, **named)
+
+    monkeypatch.setattr(Path, "open", guarded)
+
+
+def test_a_cache_without_permission_to_write_is_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shades(root, tmp_path)
+    without(monkeypatch, "w", "x", "a", "+")
+    assert shades(root, tmp_path) == [0, 10, 20, 30, 40]
+
+
+def test_a_cache_that_cannot_be_read_is_named(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shades(root, tmp_path)
+    without(monkeypatch, "r")
+    with pytest.raises(RunStoppedError, match=r"\.u8 cannot be read \(Permission denied\); remove it"):
+        shades(root, tmp_path)
+
+
+def test_another_decoder_makes_it_anew(
+    root: Path, tmp_path: Path, decodings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shades(root, tmp_path)
+    monkeypatch.setattr(decoding, "VERSION", decoding.VERSION + 1)
+    shades(root, tmp_path)
+    assert len(decodings) == 10 and len([*(tmp_path / "images").glob("*.u8")]) == 1
 
 
 def test_a_file_that_goes_away_is_named(root: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from estimators.learners import drawings, nearest_mean, small_learner
 from headstart.datasets.decoding import Form, decode
 from headstart.estimators.inputs import inputs_for
 from headstart.estimators.pictures import labelled_pictures, pictures_in
+from headstart.problems.folder import Folder, FolderSettings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
 PIXELS[0, 0, 0] = 255
@@ -121,7 +122,7 @@ def test_a_learner_of_anybody_s_drawings_gets_them_as_its_folder_had_them(tmp_pa
     learner.made_from = {"example": [1, 28, 28], "polarity": "as_is", "form": "drawing"}
     found = inputs_for(learner, [tmp_path / "a.png"], "auto")([tmp_path / "a.png"])
     expected = torch.from_numpy(decode(tmp_path / "a.png", Form(28, 1, invert=False, drawing=True))) / 255
-    torch.testing.assert_close(found[0], expected, rtol=0, atol=0.003)
+    assert torch.equal(found[0], expected)
 
 
 def test_a_learner_of_inverted_images_gets_them_inverted() -> None:
@@ -205,14 +206,51 @@ def test_a_folder_of_classes_is_read_in_order(tmp_path: Path) -> None:
     assert found == pictures_in([tmp_path])
 
 
+@pytest.mark.parametrize("polarity", ["as_is", "inverted"])
+@pytest.mark.parametrize(("colour", "prepare"), [("grey", "none"), ("rgb", "none"), ("grey", "drawing")])
+def test_a_folder_has_the_same_classes_and_pixels_as_the_problem_has(
+    colour: str, prepare: str, polarity: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    for number, label in enumerate(["star", "birds/finch", "birds/old finch", "moon", "sun"]):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        pixels = random.integers(0, 256, (41 + 7 * number, 66 - number, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+        Image.fromarray(pixels).resize((300, 200)).save(tmp_path / "data" / label / f"{number}.jpg")
+    (tmp_path / "elsewhere").mkdir()
+    files(tmp_path / "elsewhere")
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
+    form = {"drawing": "drawing", "none": "as_is"}[prepare]
+    settings = FolderSettings(path=tmp_path / "data", colour=colour, form=form, polarity=polarity)
+    expected = Folder().load(settings)
+    learner = small_learner()
+    channels = expected.inputs.shape[1]
+    learner.made_from = {"example": [channels, 28, 28], "polarity": polarity, "form": form}
+    found, labels = labelled_pictures(tmp_path / "data")
+    assert labels == [expected.names[target] for target in expected.targets]
+    inputs = inputs_for(learner, found, "auto")(found)
+    torch.testing.assert_close(inputs, expected.inputs / 255, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(50, 31), (20, 60, 3), (40, 40, 4)])
+def test_an_array_of_another_size_is_what_its_file_is(shape: tuple[int, ...], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found, expected = plain_inputs([pixels]), plain_inputs([tmp_path / "a.png"])
+    torch.testing.assert_close(found, expected, rtol=0, atol=4 * 0.5 / 255)  # a file's is rounded four times at most
+
+
 def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(hs.BadInputError, match="is no folder"):
         labelled_pictures(tmp_path / "missing")
-    with pytest.raises(hs.BadInputError, match="has no sub-folders"):
+    with pytest.raises(hs.BadInputError, match="has no sub-folder with images"):
         labelled_pictures(tmp_path)
     with pytest.raises(hs.BadInputError, match="has no image in it"):
         pictures_in([tmp_path])
-    (tmp_path / "a").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    files(tmp_path / "b")
     with pytest.raises(hs.BadInputError, match="has no image of 'a'"):
         labelled_pictures(tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from PIL import Image, ImageOps
 
 from headstart.datasets.drawings import as_drawing
 
+VERSION = 1
+"""Of what ``decode`` makes of a file: one more whenever that changes, so that cached pixels are made anew."""
 WIDE = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
 """Modes of images of 16 bits."""
 
@@ -19,21 +22,23 @@ class Form(NamedTuple):
     """What images are brought to.
 
     Attributes:
-        size: pixels along each side.
+        size: pixels along each side, or from top to bottom.
         channels: 1 for grey, 3 for red, green and blue.
         invert: whether dark becomes bright.
         drawing: whether its ink, dark or bright, is brought to the middle and to one size, in one channel.
+        width: pixels from left to right, if they are not as many.
     """
 
     size: int
     channels: int
     invert: bool
     drawing: bool = False
+    width: int | None = None
 
 
-def decode(path: Path, form: Form) -> np.ndarray:
-    """The image upright as its EXIF data say, on white where it is transparent, and of its middle square the means over
-    the areas of the new pixels.
+def decode(picture: Path | Image.Image, form: Form) -> np.ndarray:
+    """The image upright as its EXIF data say, on white where it is transparent, and of its middle the means over the
+    areas of the new pixels.
 
     Shapes:
         result: uint8 ``[channels, size, size]``
@@ -41,18 +46,30 @@ def decode(path: Path, form: Form) -> np.ndarray:
     Raises:
         Exception: whatever Pillow makes of a file that it cannot read.
     """
-    with Image.open(path) as image:
+    with nullcontext(picture) if isinstance(picture, Image.Image) else Image.open(picture) as image:
         check_size(image)
-        image.draft(None, (4 * form.size, 4 * form.size))
+        if isinstance(picture, Path) and not form.drawing:  # whose ink may be in a small part of the page
+            image.draft(None, (4 * (form.width or form.size), 4 * form.size))
         pixels = flat(ImageOps.exif_transpose(image)).convert("L" if form.channels == 1 else "RGB")
     if form.drawing:
         drawn = as_drawing(torch.from_numpy(np.array(pixels))[None], form.size)
         return (255 * drawn).round().to(torch.uint8).numpy()
-    side, left, top = min(pixels.size), pixels.width // 2, pixels.height // 2
-    left, top = left - side // 2, top - side // 2
-    square = pixels.crop((left, top, left + side, top + side)).resize((form.size, form.size), Image.Resampling.BOX)
-    array = np.asarray(square).reshape(form.size, form.size, form.channels).transpose(2, 0, 1)
+    array = np.asarray(middle(pixels, form.size, form.width or form.size))
+    array = array.reshape(*array.shape[:2], form.channels).transpose(2, 0, 1)
     return 255 - array if form.invert else array
+
+
+def middle(image: Image.Image, height: int, width: int) -> Image.Image:
+    """The largest part in the middle that has the proportions of ``height`` and ``width``, in that size: each new pixel
+    the mean over its area.
+
+    >>> middle(Image.new("L", (60, 20)), 28, 28).size
+    (28, 28)
+    """
+    scale = min(image.width / width, image.height / height)
+    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = image.width // 2 - columns // 2, image.height // 2 - rows // 2
+    return image.crop((left, top, left + columns, top + rows)).resize((width, height), Image.Resampling.BOX)
 
 
 def check_size(image: Image.Image) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -52,7 +51,7 @@ def list_images(root: Path) -> ImageFolder:
         raise BadInputError(f"{str(root)!r} is no folder; name one that has a sub-folder of images for each class.")
     if any((root / f"{part}.csv").exists() for part in PARTS):
         return _from_csv(root)
-    files = sorted(_walk(root))
+    files = [file for file in images_below(root) if "/" in file]
     if not files:
         raise BadInputError(
             f"{str(root)!r} has no sub-folder with images; put the images of each class into one, as in "
@@ -70,18 +69,24 @@ def image_suffixes() -> set[str]:
     return {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
-def _walk(root: Path) -> Iterator[str]:
-    """The images in the folders below ``root``, whose links are followed, no folder twice."""
-    suffixes, seen = image_suffixes(), set()
+def images_below(root: Path) -> list[str]:
+    """The images in a folder and in those below it, whose links are followed, no folder twice: their paths, in order,
+    relative to it. What is hidden, or has no image's suffix, is left aside."""
+    suffixes, seen, found = image_suffixes(), set(), []
     for folder, inner, files in os.walk(root, followlinks=True):
-        inner[:] = sorted(name for name in inner if not name.startswith((".", "__MACOSX")))
+        inner[:] = sorted(name for name in inner if not is_hidden(name))
         if (real := os.path.realpath(folder)) in seen:
             inner.clear()
             continue
         seen.add(real)
-        if (place := os.path.relpath(folder, root)) != ".":
-            images = (name for name in files if not name.startswith(".") and Path(name).suffix.lower() in suffixes)
-            yield from (f"{place}/{name}".replace(os.sep, "/") for name in images)
+        images = (name for name in files if not is_hidden(name) and Path(name).suffix.lower() in suffixes)
+        found += [Path(folder, name).relative_to(root).as_posix() for name in images]
+    return sorted(found)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or a folder is not meant to be seen."""
+    return name.startswith((".", "__MACOSX"))
 
 
 def _from_parts(root: Path, files: list[str]) -> ImageFolder:

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from headstart.datasets import decoding
 from headstart.datasets.decoding import Form, decode
-from headstart.errors import BadInputError
+from headstart.errors import BadInputError, RunStoppedError
 from headstart.system.files import disk_errors, whole_file
 from headstart.system.memory import memory_at_hand
 from headstart.system.process import cache_folder
@@ -35,24 +36,27 @@ _log = logging.getLogger(__name__)
 def cached_images(root: Path, files: tuple[str, ...], form: Form, cache: Path | None = None) -> Tensor:
     """The images ``files`` below ``root``, from the cache or else decoded into it, memory-mapped: do not write to it.
 
-    The cache's file is called by what it was made from: the paths, sizes and times of the files, and their form. So it
-    is made anew when a file has changed, appeared or gone, and what was made from the same folder before is removed.
+    The cache's file is called by what it was made from and how: the paths, sizes and times of the files, their form,
+    the version of the decoder. So it is made anew when a file has changed, appeared or gone, and what was made from the
+    same folder before is removed. A whole one is read where nothing can be written.
 
     Shapes:
         result: uint8 ``[file, channels, size, size]``
 
     Raises:
         BadInputError: files cannot be read; the sentence names the first few and says how many.
-        RunStoppedError: the cache cannot be written.
+        RunStoppedError: the cache cannot be written, or not be read.
     """
     folder = (cache_folder() if cache is None else cache) / "images"
     place = hashlib.sha256(repr((str(root.resolve()), form)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     path = folder / f"{place}-{fingerprint(root, files)}.u8"
     shape = (len(files), form.channels, form.size, form.size)
     size = len(files) * form.channels * form.size**2
-    if not path.exists() or path.stat().st_size != size:
-        with disk_errors(path):
+    with disk_errors(path):
+        whole = path.exists() and path.stat().st_size == size
+        if not whole:
             folder.mkdir(parents=True, exist_ok=True)
+    if not whole:
         write_pixels(path, root, files, form)
         for old in folder.glob(f"{place}-*.u8"):
             if old != path:
@@ -62,21 +66,31 @@ def cached_images(root: Path, files: tuple[str, ...], form: Form, cache: Path | 
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """The content of a file as a tensor, of which the system reads what is used.
+    """The content of a file as a tensor that cannot be written to, of which the system reads what is used.
 
     The mapping is shared, since a private one that is larger than the memory is refused. The system is told not to read
     ahead in such a file, of which every task uses other places: 320 images took a fiftieth of the time.
+
+    Raises:
+        RunStoppedError: the file cannot be read.
     """
-    with path.open("r+b") as file:
-        pages = mmap.mmap(file.fileno(), 0)
+    try:
+        with path.open("rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise RunStoppedError(
+            f"{path} cannot be read ({error.strerror}); remove it, so that it is made anew."
+        ) from error
     if len(pages) > memory_at_hand(torch.device("cpu")) and hasattr(mmap, "MADV_RANDOM"):
         pages.madvise(mmap.MADV_RANDOM)
-    return torch.frombuffer(pages, dtype=torch.uint8).view(shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is not to be written to
+        return torch.frombuffer(pages, dtype=torch.uint8).view(shape)
 
 
 def fingerprint(root: Path, files: tuple[str, ...]) -> str:
-    """What the paths, sizes and times of the files come to."""
-    digest = hashlib.sha256()
+    """What the paths, sizes and times of the files come to, and the version of what decodes them."""
+    digest = hashlib.sha256(b"%d\0" % decoding.VERSION)
     for file in files:
         try:
             state = (root / file).stat()

@@ -23,7 +23,7 @@ def read_table(path: Path, label: str | None = None) -> LabelledExamples:
         label: the column or array of the labels; if None the last column, or ``y``.
 
     Raises:
-        BadInputError: the file cannot be read, there is no such column, two have one name, or what is no label is no number.
+        BadInputError: the file cannot be read, a column is missing or there twice, or what is no label is no number.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from headstart.datasets.drawings import as_drawing, ink_of
+from headstart.datasets.decoding import Form, middle
+from headstart.datasets.drawings import as_drawing
 from headstart.errors import BadInputError
-from headstart.estimators.pictures import UnreadableError, are_pictures, each_read
+from headstart.estimators.pictures import are_pictures, each_read
 from headstart.learners.base import Learner
 
 WHITES = (1, 16, 255, 65535)
 """The largest values that images have: of shares, of 4, 8 and 16 bits."""
 CHANNELS = (1, 3, 4)
 """Numbers of channels: of grey, colour, and colour with transparency."""
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+"""How bright red, green and blue are, as Pillow has it."""
 PREPARES = ("auto", "drawing", "none", None)
 
 
@@ -52,19 +54,19 @@ class Inputs:
         dtype = torch.float64 if self.double else torch.float32
         if not takes_images(self.example):
             return torch.from_numpy(as_they_are(X, self.example)).to(dtype)
-        prepared = [self.prepared(image) for image in self.images(X)]
+        images = self.pictures(X) if are_pictures(X) else map(self.prepared, self.images(X))
+        prepared = [1 - image if self.inverted else image for image in images]
         if not prepared:
             raise BadInputError("X is empty; give at least one example.")
         return torch.stack(prepared).to(dtype)
 
+    def pictures(self, X: Any) -> Iterator[Tensor]:  # noqa: N803
+        """Files or Pillow's images, decoded as those of ``--data folder:PATH``."""
+        channels, height, width = self.example or ()
+        return each_read(X, Form(height, channels, invert=False, drawing=self.prepare == "drawing", width=width))
+
     def images(self, X: Any) -> Iterator[Tensor]:  # noqa: N803
-        """Images ``[channel, height, width]`` of 0 to 1, of any sizes."""
-        if are_pictures(X):
-            for source, image in zip(X, each_read(X), strict=False):  # each_read ends in an error if one is unreadable
-                if self.prepare == "drawing" and not ink_of(image).any():
-                    raise UnreadableError(f"{str(source)!r} shows nothing: all of it is of one colour.")
-                yield image
-            return
+        """Arrays as images ``[channel, height, width]`` of 0 to 1, of any sizes."""
         for image in arrays_of(X):
             pixels = (image_of(image, self.example or ()) - self.black) / (self.white - self.black)
             if self.prepare != "drawing" and not -0.1 <= pixels.min() <= pixels.max() <= 1.1:
@@ -75,15 +77,16 @@ class Inputs:
             yield torch.from_numpy(pixels.astype(np.float32))
 
     def prepared(self, image: Tensor) -> Tensor:
-        """One image as the learner takes it."""
+        """One image of an array as a picture in a file becomes."""
         channels, height, width = self.example or ()
         if len(image) == 4:
             image = image[:3] * image[3:] + 1 - image[3:]  # on white where it is transparent
+        if len(image) != channels:
+            grey = image if len(image) == 1 else torch.tensordot(LUMA, image, 1)[None]
+            image = grey.expand(channels, -1, -1)
         if self.prepare == "drawing":
-            drawn = as_drawing(image, height)
-        else:
-            drawn = resized(image if len(image) == channels else image.mean(0).expand(channels, -1, -1), height, width)
-        return 1 - drawn if self.inverted else drawn
+            return as_drawing(image, height)
+        return torch.stack([torch.from_numpy(np.array(middle(channel, height, width))) for channel in planes(image)])
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -224,10 +227,6 @@ def image_of(array: np.ndarray, example: tuple[int, ...]) -> np.ndarray:
     )
 
 
-def resized(image: Tensor, height: int, width: int) -> Tensor:
-    """The largest part in the middle that has the proportions of ``height`` and ``width``, in that size."""
-    scale = min(image.shape[1] / height, image.shape[2] / width)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (image.shape[1] - rows) // 2, (image.shape[2] - columns) // 2
-    middle = image[:, top : top + rows, left : left + columns]
-    return F.interpolate(middle[None], size=(height, width), mode="bilinear", antialias=True)[0]
+def planes(image: Tensor) -> Iterator[Image.Image]:
+    """The channels of an image, each as an image of Pillow's."""
+    return (Image.fromarray(channel.numpy()) for channel in image.contiguous())

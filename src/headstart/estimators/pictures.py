@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from headstart.datasets.decoding import check_size, flat
-from headstart.datasets.folder import image_suffixes
+from headstart.datasets.decoding import Form, decode
+from headstart.datasets.folder import images_below, is_hidden, list_images
 from headstart.errors import BadInputError
 
 Picture = str | Path | Image.Image
@@ -26,33 +25,27 @@ class UnreadableError(BadInputError):
     """A file that cannot be read as an image."""
 
 
-def read_picture(picture: Picture) -> Tensor:
-    """A picture upright, on white where it is transparent, with one channel if it is grey and three if not.
+def read_picture(picture: Picture, form: Form) -> Tensor:
+    """A picture as :func:`headstart.datasets.decoding.decode` makes it for tasks as well.
 
     Shapes:
         result: float ``[channel, height, width]``, 0 (black) to 1
 
     Raises:
-        UnreadableError: it cannot be read, or has more pixels than Pillow thinks safe.
+        UnreadableError: it cannot be read, has more pixels than Pillow thinks safe, or is a drawing of nothing.
 
-    >>> read_picture(Image.new("RGB", (30, 20), "red")).shape
-    torch.Size([3, 20, 30])
+    >>> read_picture(Image.new("RGB", (30, 20), "red"), Form(28, 3, invert=False)).shape
+    torch.Size([3, 28, 28])
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata; what is too large is refused
-            upright = decoded(picture)
+            pixels = decode(Path(picture) if isinstance(picture, str) else picture, form)
     except Exception as error:  # Pillow's plugins raise what they like
         raise UnreadableError(f"{named(picture)} cannot be read as an image ({reason(error)}).") from error
-    pixels = np.array(upright.convert("L" if upright.mode in ("1", "L") else "RGB"), dtype=np.float32) / 255
-    return torch.from_numpy(np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), -1, 0).copy())
-
-
-def decoded(picture: Picture) -> Image.Image:
-    """The image in 8 bits, turned as its EXIF data say."""
-    with nullcontext(picture) if isinstance(picture, Image.Image) else Image.open(picture) as image:
-        check_size(image)
-        return flat(ImageOps.exif_transpose(image))
+    if form.drawing and not pixels.any():
+        raise UnreadableError(f"{named(picture)} shows nothing: all of it is of one colour.")
+    return torch.tensor(pixels) / 255
 
 
 def named(picture: Picture) -> str:
@@ -77,54 +70,36 @@ def are_pictures(X: Any) -> bool:  # noqa: N803  (scikit-learn's name)
     return isinstance(X, (list, tuple, np.ndarray)) and len(X) > 0 and all(isinstance(item, Picture) for item in X)
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """The images in a folder and in those in it, in the order of their names; what is hidden, or has no image's suffix,
-    is left aside."""
-    suffixes = image_suffixes()
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    return sorted(path for path in files if not is_hidden(path.relative_to(folder)))
-
-
 def pictures_in(places: Iterable[Path]) -> list[Path]:
     """Images, and those in folders.
 
     Raises:
         BadInputError: a folder has none.
     """
-    found = [(place, pictures_below(place) if place.is_dir() else [place]) for place in places]
+    found = [(place, [place / file for file in images_below(place)] if place.is_dir() else [place]) for place in places]
     if empty := [str(place) for place, files in found if not files]:
         raise BadInputError(f"{empty[0]!r} has no image in it; name images, or a folder that has some.")
     return [file for _, files in found for file in files]
 
 
-def is_hidden(path: Path) -> bool:
-    """Whether a file, or a folder above it, is not meant to be seen."""
-    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
-
-
 def labelled_pictures(root: Path) -> tuple[list[Path], list[str]]:
-    """The images of ``root/class/image``, and the class of each.
+    """The images of a folder and the class of each, as ``--data folder:PATH`` has them.
 
     Raises:
-        BadInputError: there is no such folder, a class has no image, or there are none.
+        BadInputError: there is no such folder, a sub-folder has no image, or there are none.
     """
-    if not root.is_dir():
-        raise BadInputError(f"{str(root)!r} is no folder; name one that has a sub-folder of images for each class.")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.relative_to(root)))
-    found = {folder.name: pictures_below(folder) for folder in folders}
-    if not found:
-        raise BadInputError(
-            f"{str(root)!r} has no sub-folders; put the images of each class into one, as in {root}/CLASS/image.png."
-        )
-    if empty := [name for name, files in found.items() if not files]:
+    listing = list_images(root)
+    folders = {path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name)}
+    empty = sorted(folders - {PurePosixPath(file).parts[0] for file in listing.files})
+    if empty and listing.split is None:
         raise BadInputError(
             f"{str(root)!r} has no image of {', '.join(map(repr, empty))}; add one, or take the folder away."
         )
-    return [file for files in found.values() for file in files], [name for name, files in found.items() for _ in files]
+    return [root / file for file in listing.files], list(listing.labels)
 
 
-def each_read(pictures: Iterable[Picture]) -> Iterator[Tensor]:
-    """The pictures one after the other.
+def each_read(pictures: Iterable[Picture], form: Form) -> Iterator[Tensor]:
+    """The pictures one after the other, as :func:`read_picture` has them.
 
     Raises:
         UnreadableError: some cannot be read; the message, which comes at the end, names them together.
@@ -132,7 +107,7 @@ def each_read(pictures: Iterable[Picture]) -> Iterator[Tensor]:
     errors = []
     for picture in pictures:
         try:
-            yield read_picture(picture)
+            yield read_picture(picture, form)
         except UnreadableError as error:
             errors.append(str(error))
     if errors:
