@@ -120,8 +120,12 @@ def test_with_a_calibration_it_says_what_to_expect_and_rejects(
 ) -> None:
     monkeypatch.setattr(core, "Calibration", Doubtful)
     learner = saved(symbols, "maml", calibration={"halves": True})
-    out, _ = printed(capsys, "adapt", learner, "--support", "my_symbols", "-o", "me.safetensors", "--inner-steps", "5")
-    assert "accuracy to expect: 8.0% (between 0.0% and 5.0%)" in out
+    adapt = ("adapt", learner, "--support", "my_symbols", "-o", "me.safetensors")
+    out, _ = printed(capsys, *adapt, "--inner-steps", "5")
+    assert "not known: this learner has no calibration for --inner-steps 5\n" in out
+    refused(capsys, "predict", "me.safetensors", "queries", "--reject", "0.95")
+    out, _ = printed(capsys, *adapt)
+    assert "accuracy to expect: 8.0% (between 0.0% and 3.0%)" in out
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)).save("queries/noise.png")
     sure, rejecting = rows(capsys, "queries"), rows(capsys, "queries", "--reject", "0.95")
     expected = [row["prediction"] if float(row["probability"]) > 0.6 else "none" for row in sure]

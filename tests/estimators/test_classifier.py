@@ -283,8 +283,23 @@ def test_without_a_calibration_it_says_neither() -> None:
     images, kinds = drawings()
     classifier = hs.FewShotClassifier(small_learner()).fit(images, kinds)
     for ask in (classifier.expected_score, lambda: classifier.predict(images, reject=0.9)):
-        with pytest.raises(hs.BadInputError, match=r"has no calibration.*headstart models.*headstart calibrate RUN"):
+        with pytest.raises(hs.BadInputError, match=r"has no calibration .*headstart models.*headstart calibrate RUN"):
             ask()
+
+
+@pytest.mark.parametrize("other", [{"inner_steps": 4}, {"permutations": 2}, {"augmentations": 1}])
+def test_a_calibration_is_of_the_learner_s_own_settings_alone(
+    other: dict[str, int], calibrated: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images, kinds = drawings()
+    hs.FewShotClassifier(calibrated, inner_steps=3).fit(images, kinds).expected_score()
+    assert "how sure to be" not in caplog.text
+    classifier = hs.FewShotClassifier(calibrated, **other).fit(images, kinds)
+    assert "how sure to be is not known for" in caplog.text
+    scores = classifier.adapted_.outputs(images)
+    np.testing.assert_allclose(classifier.predict_proba(images), scores.softmax(1))
+    with pytest.raises(hs.BadInputError, match="no calibration of how it was adapted"):
+        classifier.expected_score()
 
 
 def test_what_rejecting_cannot_mean_is_refused(calibrated: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 import headstart as hs
 from estimators.learners import drawings, nearest_mean, small_learner
 from headstart.datasets.decoding import Form, decode
-from headstart.estimators.inputs import inputs_for
+from headstart.estimators.inputs import inputs_for, inputs_of_record
 from headstart.estimators.pictures import labelled_pictures, pictures_in
 from headstart.problems.folder import Folder, FolderSettings
 
@@ -253,6 +253,22 @@ def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     files(tmp_path / "b")
     with pytest.raises(hs.BadInputError, match="has no image of 'a'"):
         labelled_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("shown", [(16, 16), (20, 30), (20, 30, 3), (3, 16, 16), (400,)])
+def test_rows_are_of_the_images_that_were_shown_or_refused(shown: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).random((4, *shown))
+    inputs = inputs_of_record(inputs_for(small_learner(), images, "none").record())
+    assert torch.equal(inputs(images.reshape(4, -1)), inputs(images))
+    with pytest.raises(hs.BadInputError, match=r"X has 16 numbers for each example, and the learner was shown .*\[X\]"):
+        inputs(np.zeros((16, 16)))
+
+
+def test_without_an_example_of_its_own_a_learner_takes_what_it_was_shown() -> None:
+    classifier = hs.FewShotClassifier(hs.ProtoNet(hs.Conv4(ways=3, width=4))).fit(PLAIN, [0, 1, 2])
+    for other in (PLAIN.flatten(1), PLAIN[:, 0], PLAIN[..., :20]):
+        with pytest.raises(hs.BadInputError, match=r"of X have shape .*; this learner takes \(1, 28, 28\)"):
+            classifier.predict(other)
 
 
 def test_one_picture_is_no_list_of_pictures() -> None:

@@ -30,7 +30,7 @@ class Adapt:
     prepare: Literal["auto", "drawing", "none"] = "auto"
     """drawing: find the ink, centre and scale it; none: resize alone; auto: what the learner was trained on."""
     inner_steps: Natural | None = None
-    """Inner updates; as many as the learner is tested with if None."""
+    """Inner updates; as many as the learner is tested with if None. With others there is no calibration."""
     imports: Imports = ()
     """Module that registers a method of yours; may be given again."""
 
@@ -51,13 +51,14 @@ class Adapt:
         least, most = int(adapted.shots.min()), int(adapted.shots.max())
         images = f"{least}" if least == most else f"{least} to {most}"
         tell(f"{len(adapted.classes)} classes of {images} image{'s' * (most > 1)} each, learned in {seconds:.2f} s")
-        tell(expectation(expected))
+        tell(expectation(expected, self.inner_steps))
         tell(f"kept in {self.out}: headstart predict {self.out} IMAGE|FOLDER ...")
         return 0
 
 
-def expectation(expected: ExpectedScore | None) -> str:
+def expectation(expected: ExpectedScore | None, inner_steps: int | None) -> str:
     """What accuracy to expect, for people."""
     if expected is None:
-        return "what accuracy to expect is not known: this learner has no calibration (headstart calibrate RUN)"
+        of = " (headstart calibrate RUN)" if inner_steps is None else f" for --inner-steps {inner_steps}"
+        return f"what accuracy to expect is not known: this learner has no calibration{of}"
     return f"accuracy to expect: {expected.value:.1%} (between {expected.low:.1%} and {expected.high:.1%})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +15,8 @@ from headstart.estimators.fits import Fit, arrays_of_fit, fit_of_arrays, fitted_
 from headstart.estimators.inputs import Inputs, inputs_for, inputs_of_record
 from headstart.learners.base import Learner
 from headstart.trained.load import Trained, load_trained
+
+logger = logging.getLogger(__name__)
 
 
 class Options(NamedTuple):
@@ -58,13 +61,23 @@ class Adapted:
 
 
 def trained_learner(source: Any, inner_steps: int | None = None) -> Trained:
-    """The learner that ``source`` is or names, which makes ``inner_steps`` if they are given, with its notes.
+    """The learner that ``source`` is or names, which makes ``inner_steps`` if they are given, with its notes; its
+    calibration is not among them if these are others than its own.
 
     Raises:
         BadInputError: there is none.
     """
     learner, notes = Trained(source, {}) if isinstance(source, Learner) else load_trained(source)
-    return Trained(with_steps(learner, inner_steps), notes)
+    asked = with_steps(learner, inner_steps)
+    same = asked.inner_steps == learner.inner_steps
+    return Trained(asked, notes if same else without_calibration(notes, f"{asked.inner_steps} inner steps"))
+
+
+def without_calibration(notes: dict[str, Any], of: str) -> dict[str, Any]:
+    """The notes without a calibration, which is not of what is done here."""
+    if "calibration" in notes:
+        logger.warning("how sure to be is not known for %s: the calibration is of the learner's own settings", of)
+    return {name: note for name, note in notes.items() if name != "calibration"}
 
 
 def adapt_numbers(learner: Learner, X: Any, targets: Tensor, prepare: str | None = "auto") -> Adapted:  # noqa: N803

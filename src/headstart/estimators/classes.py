@@ -12,7 +12,7 @@ from torch import Tensor
 
 from headstart.episodes import Examples
 from headstart.errors import BadInputError
-from headstart.estimators.adapted import Adapted, Options
+from headstart.estimators.adapted import Adapted, Options, without_calibration
 from headstart.estimators.fits import Fit, augmented, fits_of
 from headstart.estimators.inputs import inputs_for
 from headstart.evaluation.calibration import Calibration
@@ -120,6 +120,8 @@ def adapt_classes(trained: Trained, X: Any, y: Any, options: Options = Options()
         if getattr(options, name) < least:
             raise BadInputError(f"{name}={getattr(options, name)} must be {least} or more.")
     learner, notes = trained
+    if options.permutations > 1 or options.augmentations:
+        notes = without_calibration(notes, "averages over permutations and for augmentations")
     inputs = inputs_for(learner, X, options.prepare)
     support = Examples(inputs(X), torch.from_numpy(targets))
     generator = torch.Generator().manual_seed(options.seed)
@@ -137,8 +139,8 @@ def calibrated(calibration: Calibration | None, what: str) -> Calibration:
     """
     if calibration is None:
         raise BadInputError(
-            f"this learner has no calibration, without which {what} is not known; take one that has "
-            "(`headstart models` lists them), or calibrate your run (`headstart calibrate RUN`)."
+            f"this learner has no calibration of how it was adapted, without which {what} is not known; take one that "
+            "has (`headstart models` lists them) as it is, or calibrate your run (`headstart calibrate RUN`)."
         )
     return calibration
 

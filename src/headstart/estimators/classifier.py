@@ -102,7 +102,8 @@ class FewShotClassifier(ClassifierMixin, FewShot):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """The probability of each class, ``[n, class]``, in the order of ``classes_``: as it was calibrated if the
-        learner has a calibration, and otherwise the softmax of its scores."""
+        learner has a calibration, and otherwise the softmax of its scores: also with ``inner_steps`` of your own,
+        permutations or augmentations, which no calibration is of."""
         examples = self._to_predict(X)
         probabilities: np.ndarray = self.adapted_.probabilities(examples).numpy()
         return probabilities

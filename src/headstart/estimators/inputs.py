@@ -36,6 +36,7 @@ class Inputs:
         inverted: whether dark becomes bright.
         black, white: of images that are arrays: the values that become 0 and 1.
         double: whether numbers are float64.
+        shown: the shape of each example that the learner was shown; ``None`` if they were pictures, or of many shapes.
     """
 
     example: tuple[int, ...] | None
@@ -44,6 +45,7 @@ class Inputs:
     black: float
     white: float
     double: bool
+    shown: tuple[int, ...] | None = None
 
     def __call__(self, X: Any) -> Tensor:  # noqa: N803  (scikit-learn's name)
         """The examples as the learner takes them.
@@ -53,7 +55,7 @@ class Inputs:
         """
         dtype = torch.float64 if self.double else torch.float32
         if not takes_images(self.example):
-            return torch.from_numpy(as_they_are(X, self.example)).to(dtype)
+            return torch.from_numpy(as_they_are(X, self.example or self.shown)).to(dtype)
         images = self.pictures(X) if are_pictures(X) else map(self.prepared, self.images(X))
         prepared = [1 - image if self.inverted else image for image in images]
         if not prepared:
@@ -67,7 +69,8 @@ class Inputs:
 
     def images(self, X: Any) -> Iterator[Tensor]:  # noqa: N803
         """Arrays as images ``[channel, height, width]`` of 0 to 1, of any sizes."""
-        for image in arrays_of(X):
+        for array in arrays_of(X):
+            image = array if array.ndim > 1 or self.shown is None else row_as(self.shown, array)
             pixels = (image_of(image, self.example or ()) - self.black) / (self.white - self.black)
             if self.prepare != "drawing" and not -0.1 <= pixels.min() <= pixels.max() <= 1.1:
                 raise BadInputError(
@@ -95,7 +98,8 @@ class Inputs:
 
 def inputs_of_record(record: dict[str, Any]) -> Inputs:
     """The inputs that ``record()`` was taken of."""
-    return Inputs(**{**record, "example": tuple(record["example"]) if record["example"] else None})
+    shapes = {name: tuple(record[name]) if record.get(name) else None for name in ("example", "shown")}
+    return Inputs(**{**record, **shapes})
 
 
 def inputs_for(learner: Learner, X: Any, prepare: str | None) -> Inputs:  # noqa: N803
@@ -115,7 +119,8 @@ def inputs_for(learner: Learner, X: Any, prepare: str | None) -> Inputs:  # noqa
     drawing = draws and prepare not in ("none", None)
     inverted = made_from.get("ink") == 0 if drawing else made_from.get("polarity") == "inverted"
     black, white = (0.0, 1.0) if not takes_images(example) or are_pictures(X) else range_of(X)
-    return Inputs(example, "drawing" if drawing else "none", inverted, black, white, is_double(learner))
+    prepared = "drawing" if drawing else "none"
+    return Inputs(example, prepared, inverted, black, white, is_double(learner), shape_of(X))
 
 
 def example_of(learner: Learner) -> tuple[int, ...] | None:
@@ -131,6 +136,12 @@ def takes_images(example: tuple[int, ...] | None) -> bool:
 def is_double(learner: Learner) -> bool:
     """Whether a learner computes in float64; one that has no parameters does."""
     return next((p.dtype for p in learner.parameters() if p.is_floating_point()), torch.float64) == torch.float64
+
+
+def shape_of(X: Any) -> tuple[int, ...] | None:  # noqa: N803
+    """The shape of each example; ``None`` if they are pictures, or of several shapes."""
+    shapes = set() if are_pictures(X) else {array.shape for array in arrays_of(X)}
+    return shapes.pop() if len(shapes) == 1 else None
 
 
 def range_of(X: Any) -> tuple[float, float]:  # noqa: N803
@@ -200,6 +211,23 @@ def as_they_are(X: Any, example: tuple[int, ...] | None) -> np.ndarray:  # noqa:
         raise BadInputError(f"the examples of X have shape {arrays.shape[1:]}; this learner takes {example}.")
     are_bytes = str(getattr(X, "dtype", "")).endswith("uint8")
     return np.ascontiguousarray(arrays / 255 if are_bytes else arrays)
+
+
+def row_as(shown: tuple[int, ...], row: np.ndarray) -> np.ndarray:
+    """A row of numbers in the shape of the images that the learner was shown.
+
+    Raises:
+        BadInputError: these have another number of numbers, so that nobody knows what the row is.
+
+    >>> row_as((2, 3), np.arange(6)).tolist()
+    [[0, 1, 2], [3, 4, 5]]
+    """
+    if row.size != np.prod(shown):
+        raise BadInputError(
+            f"X has {row.size} numbers for each example, and the learner was shown examples of shape {shown}; give "
+            "such ones, images [n, height, width], or a list of one image, [X]."
+        )
+    return row.reshape(shown)
 
 
 def image_of(array: np.ndarray, example: tuple[int, ...]) -> np.ndarray:
