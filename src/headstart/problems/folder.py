@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import headstart as hs
 from headstart.errors import BadInputError
 from headstart.problems.images import FormSettings, PixelSettings, looks_of
-from headstart.problems.own_data import ALL, OwnData, OwnSettings, path_of
+from headstart.problems.own_data import ALL, OwnImages, OwnSettings, path_of
 from headstart.problems.problem import ClassificationTask
 from headstart.problems.settings import Count
 
@@ -32,11 +32,10 @@ class FolderSettings(PixelSettings, FormSettings, OwnSettings):
     finds it by itself."""
 
 
-class Folder(OwnData):
+class Folder(OwnImages):
     """Tasks of the images of a folder, which are decoded once and cached."""
 
     settings: ClassVar[type] = FolderSettings
-    has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
 
     def blank(self, settings: FolderSettings) -> tuple[hs.LabelledExamples, hs.Split | None]:
         """As many images as there are, without what is on them; none of them is opened."""
@@ -64,11 +63,6 @@ class Folder(OwnData):
         blank = torch.zeros(1, dtype=torch.uint8).expand(counts[0] * each, form.channels, form.size, form.size)
         data = hs.LabelledExamples(blank, torch.arange(counts[0]).repeat_interleave(each), map(str, range(counts[0])))
         return self._tasks(data, settings, task, "train")
-
-    def rotations(self, settings: FolderSettings) -> dict[str, Any]:
-        """Those of the flags."""
-        unseen = settings.test_rotations
-        return {"train": settings.rotations, "validation": unseen, "test": unseen}
 
     def settings_like(self, other: Any) -> FolderSettings:
         """Images that look as those of ``other``, all of whose classes are new."""

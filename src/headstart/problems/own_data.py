@@ -8,7 +8,7 @@ import logging
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import headstart as hs
 from headstart.errors import BadInputError
@@ -178,6 +178,17 @@ class OwnData(ClassProblem):
                 f"{len(seen)} test classes of --split {evaluated.split} were trained or validated on, {min(seen)!r} "
                 f"the first of them, as their names say: evaluate this run on its own split{way_out}."
             )
+
+
+class OwnImages(OwnData):
+    """Classes of the user's own images, turned as ``PixelSettings`` say."""
+
+    has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
+
+    def rotations(self, settings: Any) -> dict[str, Any]:
+        """Those of the flags."""
+        unseen = settings.test_rotations
+        return {"train": settings.rotations, "validation": unseen, "test": unseen}
 
 
 def endings(name: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import headstart as hs
 from headstart.problems.folder import labelled
 from headstart.problems.images import PixelSettings, looks_of
-from headstart.problems.own_data import OwnData, path_of
+from headstart.problems.own_data import OwnImages, path_of
 from headstart.problems.problem import ClassificationTask
 from headstart.problems.settings import Count
 
@@ -48,10 +48,8 @@ class SmallPhotographSettings(PhotographSettings):
     """Pixels along each side."""
 
 
-class Photographs(OwnData):
+class Photographs(OwnImages):
     """Tasks of a standard data set with its standard split, of which the user has the images."""
-
-    has: ClassVar[frozenset[str]] = frozenset({"classes", "images"})
 
     def __init__(self, name: str, settings: type[PhotographSettings]) -> None:
         self.name = name
@@ -98,11 +96,6 @@ class Photographs(OwnData):
         return hs.load_standard_set(
             self.name, self.root(settings), size=settings.image_size, channels=CHANNELS[settings.colour]
         )
-
-    def rotations(self, settings: PhotographSettings) -> dict[str, Any]:
-        """Those of the flags."""
-        unseen = settings.test_rotations
-        return {"train": settings.rotations, "validation": unseen, "test": unseen}
 
     def resolved(self, settings: PhotographSettings) -> PhotographSettings:
         """The settings with the whole path."""
