@@ -136,6 +136,24 @@ def test_every_support_example_is_held_out_once_and_never_seen(glyphs: hs.ImageC
     assert all(sum(row) == 1 for row in absent)
 
 
+@pytest.mark.parametrize("single", [0, 2])
+def test_a_class_with_one_example_stays_while_others_are_held_out(
+    single: int, glyphs: hs.ImageClasses, learner: hs.Learner
+) -> None:
+    support = hs.ClassificationTasks(glyphs, ways=3, shots=3, queries=1).sample(1, torch.Generator()).task(0).support
+    kept = (support.targets != single) | ((support.targets == single).cumsum(0) == 1)
+    support = hs.Examples(support.inputs[kept], support.targets[kept])
+    assert can_hold_out(support) and len(support_signs(learner, support)) == 6
+    scores, targets = held_out_scores(learner, support)
+    expected = [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert sorted(targets.tolist()) == [label for label in expected if label != single]
+    assert scores.shape == (6, 3) and scores.isfinite().all()
+    first = torch.tensor([support.targets.tolist().index(label) for label in range(3) if label != single]).sort()[0]
+    rest = torch.ones(len(support.targets), dtype=torch.bool).index_fill(0, first, False)
+    fitted = learner.fit(hs.Examples(support.inputs[rest], support.targets[rest]))
+    torch.testing.assert_close(scores[:2], fitted(support.inputs[first]))
+
+
 def test_one_shot_has_nothing_to_hold_out(glyphs: hs.ImageClasses, learner: hs.Learner) -> None:
     support = hs.ClassificationTasks(glyphs, ways=3, shots=1, queries=1).sample(1, torch.Generator()).task(0).support
     assert not can_hold_out(support)

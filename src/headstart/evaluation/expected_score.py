@@ -60,7 +60,7 @@ class ScoreModel:
 
 @dataclass(frozen=True)
 class ScoreModels:
-    """One model for support sets with one example of a class, and one for those from which some can be held out."""
+    """One model for support sets with one example of most classes, and one for those with some to hold out."""
 
     one_shot: ScoreModel
     more_shots: ScoreModel
@@ -102,8 +102,12 @@ def shots_of(targets: Tensor) -> Tensor:
 
 
 def can_hold_out(support: Examples) -> bool:
-    """Whether every class has an example left when one of each is held out."""
-    return int(shots_of(support.targets).min()) >= 2
+    """Whether half of the classes or more can spare an example: these then speak for the others as well.
+
+    >>> can_hold_out(Examples(torch.zeros(4), torch.tensor([0, 1, 1, 2])))
+    False
+    """
+    return bool((shots_of(support.targets) >= 2).double().mean() >= 0.5)
 
 
 def support_signs(learner: Learner, support: Examples) -> Tensor:
@@ -132,11 +136,11 @@ def margin(scores: Tensor, targets: Tensor) -> Tensor:
 
 def held_out_scores(learner: Learner, support: Examples) -> tuple[Tensor, Tensor]:
     """Scores and targets of support examples, each by an *f* that was fitted without it: fold by fold, one example of
-    every class is held out."""
-    place = torch.empty_like(support.targets)
-    for label in range(len(shots_of(support.targets))):
-        own = support.targets == label
-        place[own] = torch.arange(int(own.sum()))
+    every class that has two or more is held out."""
+    place = torch.full_like(support.targets, -1)
+    for label, shots in enumerate(shots_of(support.targets).tolist()):
+        if shots > 1:
+            place[support.targets == label] = torch.arange(shots)
     scores, targets = [], []
     for fold in range(min(FOLDS, int(shots_of(support.targets).max()))):
         out = place == fold
