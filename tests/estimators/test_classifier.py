@@ -337,8 +337,10 @@ def test_a_query_of_another_shape_is_refused() -> None:
     flat = hs.FewShotClassifier(small_learner()).fit(images.reshape(-1, 64), kinds)
     with pytest.raises(ValueError, match="X has 81 features, but FewShotClassifier is expecting 64"):
         flat.predict(np.zeros((2, 81)))
-    flat.fit(images, kinds)  # which may be queried with images of any size, and rows of any length
-    assert flat.predict(np.zeros((2, 81))).shape == (2,)
+    flat.fit(images, kinds)  # which may be queried with images of any size, and rows of as many pixels
+    assert flat.predict(np.zeros((2, 9, 9))).shape == flat.predict(np.zeros((2, 64))).shape == (2,)
+    with pytest.raises(hs.BadInputError, match=r"X has 81 numbers for each example, and .* of shape \(8, 8\)"):
+        flat.predict(np.zeros((2, 81)))
     with pytest.raises(hs.BadInputError, match="no image"):
         flat.predict(np.zeros((2, 5, 5, 5)))
     own = hs.FewShotClassifier(hs.ProtoNet(hs.Conv4(ways=5, width=4)))
