@@ -73,7 +73,9 @@ def inner_steps(runs: Sequence[Adapting], purpose: str) -> Section:
         f"{purpose.capitalize()} {named(metric)} against inner steps",
         [
             f"Evaluated anew on {runs[0].by_inner_step.tasks:,} {purpose} tasks, transductively; the bands are 95 % "
-            "intervals. A line ends where a task diverges. A method that makes no inner updates has a level line."
+            "intervals. A line ends where a task diverges."
+            + " A method that makes no inner updates has a level line."
+            * (len(runs) > 1)
         ],
         [Table(("run", *(f"after {step}" for step in chosen)), rows)],
         [[Picture(svg, name)]],

@@ -35,7 +35,8 @@ class PredictedTasks(NamedTuple):
     @property
     def right(self) -> Tensor:
         """Whether each prediction is right, ``[task, query]``."""
-        return self.predicted == self.episodes.query.targets
+        found: Tensor = self.predicted == self.episodes.query.targets
+        return found
 
 
 class Confusion(NamedTuple):

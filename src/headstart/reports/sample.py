@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.evaluation.result import Evaluation
@@ -34,6 +36,11 @@ class ReportedRun(ReadRun):
     def meta_step(self) -> int:
         """Meta-steps that are known to be done."""
         return max((record["meta_step"] for record in self.log), default=0)
+
+    @property
+    def log_seconds(self) -> float:
+        """How long training took until then."""
+        return max((record["seconds"] for record in self.log if "seconds" in record), default=0.0)
 
     @property
     def stopped(self) -> bool:
@@ -92,5 +99,7 @@ def sampled(of: ReportedRun, tasks: int, inner_steps: int) -> Sample | None:
     classes = None
     if are_classes(episodes.query.targets):
         names = class_names(unseen, seed, purpose, range(tasks), 1 + int(episodes.query.targets.max()))
-        classes = PredictedTasks(episodes.to("cpu"), names, predicted_classes(learner, episodes, own).cpu())
+        classes = PredictedTasks(
+            episodes.to(torch.device("cpu")), names, predicted_classes(learner, episodes, own).cpu()
+        )
     return Sample(by_inner_step, fits_of(learner, settings.chosen_problem, episodes), classes)
