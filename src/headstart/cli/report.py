@@ -80,27 +80,29 @@ class Report:
         write_bytes(out, page.encode())
 
     def follow(self, experiment: Experiment, out: Path, argv: list[str]) -> None:
-        """Writes the page whenever the log has grown, until the run ends; the last one does not reload itself."""
+        """Writes the page whenever the run has come further, until it ends; the last one does not reload itself."""
         from headstart.reports.sample import reported_run
 
-        began = reported_run(self.run, experiment).meta_step
-        written: tuple[int, bool] | None = None
+        began, seen, rested = reported_run(self.run, experiment).meta_step, None, 0.0
+        tell(f"watching {self.run}: open {out}; Ctrl-C ends it")
         try:
-            while True:
-                run = reported_run(self.run, experiment)
-                if has_ended(run, began):
-                    break
-                if (now := (run.meta_step, run.trained)) != written:
-                    started = time.monotonic()
+            while not has_ended(reported_run(self.run, experiment), began):
+                if time.monotonic() >= rested:
+                    seen, started = state_of(self.run), time.monotonic()
                     self.write(experiment, out, argv, reload=True)
-                    if written is None:
-                        tell(f"watching {self.run}: open {out}; Ctrl-C ends it")
-                    written = now
-                    time.sleep((time.monotonic() - started) * (1 / SHARE - 1))
+                    rested = time.monotonic() + (time.monotonic() - started) * (1 / SHARE - 1)
+                while state_of(self.run) == seen:
+                    time.sleep(LOOK_EVERY)
                 time.sleep(LOOK_EVERY)
         except KeyboardInterrupt:
-            tell("stopped watching; the run goes on")
+            tell("not watched any more; the run itself goes on")
         self.write(experiment, out, argv, reload=False)
+
+
+def state_of(run: Path) -> list[tuple[int, int]]:
+    """What changes when a run comes further: the times and sizes of its log and its result."""
+    files = (run / name for name in ("metrics.jsonl", "test.json"))
+    return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
 
 
 def has_ended(run: ReportedRun, began: int) -> bool:

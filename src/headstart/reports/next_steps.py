@@ -11,9 +11,6 @@ from headstart.reports.sample import ReportedRun
 from headstart.reports.tables import Code, Strong, Table
 from headstart.runs.folder import PLACES
 
-ELSEWHERE = {*PLACES} - {"path", "data_root"}
-"""Settings that another run need not share."""
-
 
 def changed(settings: Settings) -> dict[str, object]:
     """What was set to something else than the default of its problem, method and model, by the names of the flags.
@@ -40,15 +37,17 @@ def settings_table(settings: Settings) -> Section:
 
 
 def train_again(settings: Settings, **others: object) -> str:
-    """The command that trains with such settings."""
-    names = {name: value for name, value in settings.names().items() if name != "model"}
-    record = settings.record()
-    default = default_settings(**names).record()
-    given = {**names, **{name: value for name, value in record.items() if value != default.get(name)}, **others}
+    """The command that trains with such settings, but for ``others``.
+
+    >>> train_again(default_settings("sinusoid").replace(shots=5), seed=1)
+    'headstart train --problem sinusoid --method maml --shots 5 --seed 1'
+    """
+    names, record = settings.names(), settings.record()
+    if default_settings(names["problem"], names["method"]).names() == names:
+        del names["model"]
+    places = {name: record[name] for name in ("data_root", "path") if record.get(name) is not None}
     words = ["headstart", "train"]
-    for name, value in given.items():
-        if name in ELSEWHERE or value is None:
-            continue
+    for name, value in {**names, **places, **changed(settings), **others}.items():
         words += [flag(name if value else f"no_{name}")] if isinstance(value, bool) else [flag(name), str(value)]
     return shlex.join(words)
 

@@ -33,6 +33,8 @@ WORDS = (
 )
 PARTS = (ORANGE, BLUE, GREEN, PURPLE)
 """The colours of the parts of the time."""
+POINTS = 40
+"""Points of the curve of training, at most."""
 VALIDATIONS = 40
 """Rows of a table of validations, at most."""
 
@@ -50,7 +52,7 @@ def run_sections(run: ReportedRun, sample: Sample | None) -> list[Section]:
     if sample:
         if sample.by_inner_step.inner_steps:
             section = inner_steps([Adapting(label, style, sample.by_inner_step)], run.purpose)
-            own = f"The test makes {run.settings.method.inner_steps_in_test}."
+            own = f"The run's own test makes {run.settings.method.inner_steps_in_test}."
             sections.append(section._replace(paragraphs=[*section.paragraphs, own]))
         if sample.fits:
             sections.append(fits([Drawn(label, style, sample.fits)], run.purpose))
@@ -90,12 +92,11 @@ def outcome(run: ReportedRun) -> str:
     ways = getattr(run.settings.task, "ways", None)
     guessing = f"; guessing would be right in {100 / ways:.0f} %" if ways else ""
     if run.test:
-        steps = f" after {run.test.inner_steps} inner step{'s' * (run.test.inner_steps != 1)}" * (
-            run.test.inner_steps > 0
-        )
+        made = run.test.inner_steps
+        steps = f" after {made} inner step{'s' * (made > 1)}" if made else ""
         return (
             f"On {run.test.tasks:,} test tasks that it had never seen it reaches {run.test.metric.name} "
-            f"{run.test.after(run.test.inner_steps)}{steps}{guessing}."
+            f"{run.test.after(made)}{steps}{guessing}."
         )
     if not done:
         return "Training has not yet saved anything: its log and its first checkpoint come together."
@@ -128,7 +129,7 @@ def glance(run: ReportedRun) -> Table:
 def learning(run: ReportedRun, style: Style) -> Section:
     """Training and validation against meta-steps and minutes."""
     metric = metric_of(run.experiment)
-    validation, training = (curve_of(run.log, metric.name) for curve_of in (validation_curve, training_curve))
+    validation, training = validation_curve(run.log, metric.name), training_curve(run.log, metric.name, POINTS)
     drawn: list[tuple[str, Curve, Style]] = [("training tasks, smoothed", training, Style(GREY, width=1.2))]
     if validation.values:
         drawn.append(("validation tasks", validation, style._replace(width=2.4)))

@@ -99,7 +99,7 @@ def confused_classes(run: ReportedRun, classes: PredictedTasks) -> Section:
         heading,
         [
             f"In {len(classes.predicted):,} {run.purpose} tasks, {mistakes:,} of {queries:,} queries were mistaken. "
-            "These are the classes that were most often taken for one another; the queries are those of tasks with both."
+            "These classes were most often taken for one another; the queries are those of tasks with both."
         ],
         tables,
         picture,

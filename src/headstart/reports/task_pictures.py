@@ -16,7 +16,7 @@ from headstart.reports.tables import text
 
 SIDE = 48
 """Pixels of a side of an image in the page, at most; it is shown ``CELL`` units large."""
-CELL, GAP, LINE = 40, 6, 14
+CELL, GAP, LINE = 40, 6, 18
 """Sizes in a picture: an image, the room between two, and a line of text."""
 CLASSES, SHOWN, CELLS = 10, 5, 9
 """Classes of a task that are shown, support examples of a class, and cells of its row in all."""
@@ -32,7 +32,7 @@ def task_picture(tasks: PredictedTasks, task: int, paper: Paper) -> str:
     names = tasks.names[task][:CLASSES]
     shots = min(SHOWN, max(int((support.targets == target).sum()) for target in range(len(names))))
     left = 2 * LINE + shots * (CELL + GAP) + 2 * GAP
-    parts = [words(2 * LINE, LINE - 3, "support"), words(left, LINE - 3, "queries, the mistakes first")]
+    parts = [words(2 * LINE, LINE - 6, "support"), words(left, LINE - 6, "queries, the mistakes first")]
     for target, name in enumerate(names):
         top = LINE + target * (CELL + LINE)
         parts.append(words(0, top + CELL // 2 + 5, str(target + 1), "bold"))
@@ -45,7 +45,7 @@ def task_picture(tasks: PredictedTasks, task: int, paper: Paper) -> str:
             parts.append(image(x, top, paper(query.inputs[example]), name))
             if not right[example]:
                 parts.append(frame(x, top))
-                parts.append(words(x, top + CELL + LINE - 4, f"as {int(predicted[example]) + 1}"))
+                parts.append(words(x, top + CELL + LINE - 5, f"as {int(predicted[example]) + 1}"))
     return svg(left + (CELLS - shots) * (CELL + GAP), LINE + len(names) * (CELL + LINE), parts)
 
 
@@ -66,7 +66,7 @@ def confusion_picture(tasks: PredictedTasks, pairs: Sequence[Confusion], paper: 
         parts.append(words(x + places_of[3], y + CELL // 2 + 5, f"{pair.mistakes} of {pair.queries} queries"))
         if number < 2:
             heads = zip(places_of, ("class", "query", "taken for"), strict=False)
-            parts += [words(x + place, LINE - 4, head) for place, head in heads]
+            parts += [words(x + place, LINE - 6, head) for place, head in heads]
     return svg(min(len(pairs), 2) * column, LINE + (len(pairs) + 1) // 2 * row, parts)
 
 
