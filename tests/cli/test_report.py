@@ -22,6 +22,7 @@ from headstart.cli import main as cli
 from headstart.cli import report
 from headstart.experiments.methods import METHODS
 
+pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 FEW = ["--tasks", "6", "--inner-steps", "4"]
 
 
@@ -31,8 +32,8 @@ def trained(path: Path, *arguments: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of seconds: on glyphs, on sinusoids, and on a folder and a table of one's own."""
+def runs(tmp_path_factory: pytest.TempPathFactory, glyphs_are_drawn_once: None) -> Path:
+    """Runs of seconds: on glyphs and on sinusoids."""
     folder = tmp_path_factory.mktemp("runs")
     trained(folder / "glyphs", *SMALL)
     trained(folder / "sinusoid", *SINUSOID)
@@ -57,7 +58,7 @@ def words(page: str) -> str:
 
 def unfinished(run: Path, *, meta_steps: int) -> Path:
     """A run as it is on its way: the same that has so many meta-steps to go, and no test yet."""
-    copy = shutil.copytree(run, "unfinished")
+    copy = Path(shutil.copytree(run, "unfinished"))
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "meta_steps": meta_steps, "checkpoint_every": 1}))
     for name in ("test.json", "test.safetensors"):
@@ -117,7 +118,7 @@ def test_it_stands_alone_is_small_and_is_the_same_every_time(runs: Path) -> None
 
 
 def test_it_lies_in_the_run_folder_and_changes_nothing_else(runs: Path) -> None:
-    run = shutil.copytree(runs / "sinusoid", "run")
+    run = Path(shutil.copytree(runs / "sinusoid", "run"))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert cli.main(["report", "run", *FEW]) == 0
     after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
@@ -136,7 +137,6 @@ def test_large_colourful_images_of_many_classes_stay_small(tmp_path: Path) -> No
     page = reported(trained(tmp_path / "run", "--data", f"folder:{tmp_path / 'own'}", *sizes, *few))
     assert 300_000 < len(page.encode()) < 3_000_000 and "data:image/jpeg" in page
     assert "10 are drawn" in page and "kind " in page and "inner steps at test" not in page
-    assert "| <b>" not in page and page.count(" as kind ") > 12 * 0, "the matrix"
 
 
 def test_a_table_of_ones_own(tmp_path: Path) -> None:

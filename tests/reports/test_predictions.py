@@ -36,7 +36,7 @@ def test_tasks_of_somebody_elses_have_numbers_for_names() -> None:
 @pytest.mark.parametrize("learner", [hs.MAML, hs.ProtoNet])
 def test_the_predictions_have_the_accuracy_of_an_evaluation(learner: type) -> None:
     torch.manual_seed(0)
-    pictures = torch.randint(0, 256, (12, 10, 1, 16, 16), dtype=torch.uint8)
+    pictures = torch.randint(0, 256, (12, 10, 1, 28, 28), dtype=torch.uint8)
     tasks = hs.ClassificationTasks(hs.ImageClasses(pictures, tuple("abcdefghijkl")), ways=4, shots=1, queries=5)
     made = learner(hs.Conv4(ways=4, width=4))
     steps = 0 if learner is hs.ProtoNet else 3
