@@ -116,6 +116,7 @@ def test_the_packages_themselves_import_nothing_but_names_on_first_use() -> None
         "import headstart.cli.main as cli; cli.parse(['resume', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['evaluate', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['compare', '--help'])",
+        "import headstart.cli.main as cli; cli.parse(['report', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['adapt', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['predict', '--help'])",
         "import headstart.cli.main as cli; cli.parse(['data', 'sheet', '--help'])",

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from headstart.cli.imports import Imports
-from headstart.cli.output import tell
+from headstart.cli.output import check_place, tell
 from headstart.problems.settings import Natural, Several, check_values
 
 
@@ -46,6 +46,7 @@ class Compare:
         from headstart.system.files import write_bytes
 
         check_values(self)
+        check_place(self.out)
         given = {"data_root": self.data_root, "device": self.device}
         places = {name: value for name, value in given.items() if value is not None}
         finished = [finished_run(path, **places) for path in self.runs]

@@ -24,6 +24,7 @@ from headstart.cli.methods import Methods
 from headstart.cli.models import Models
 from headstart.cli.output import complain
 from headstart.cli.predict import Predict
+from headstart.cli.report import Report
 from headstart.cli.reproduce import Recipes, Reproduce, Results
 from headstart.cli.train import Resume, Train
 from headstart.errors import BadInputError, RunStoppedError
@@ -127,6 +128,7 @@ def commands(argv: list[str]) -> Any:
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
         Annotated[Calibrate, tyro.conf.subcommand("calibrate")],
         Annotated[Compare, tyro.conf.subcommand("compare")],
+        Annotated[Report, tyro.conf.subcommand("report")],
         Annotated[Adapt, tyro.conf.subcommand("adapt")],
         Annotated[Predict, tyro.conf.subcommand("predict")],
         Annotated[Models, tyro.conf.subcommand("models")],

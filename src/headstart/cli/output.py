@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from headstart.errors import BadInputError
 from headstart.system.process import speaks
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ def report(result: Evaluation, path: Path) -> None:
             "choose their number on validation tasks (--test-inner-steps)"
         )
     tell(f"kept in {path}")
+
+
+def check_place(path: Path) -> None:
+    """Refuses a file that could not be written, before there is any work done for it.
+
+    Raises:
+        BadInputError: its folder does not exist, or it is a folder itself.
+    """
+    if path.is_dir():
+        raise BadInputError(f"--out {path} is a folder; name a file, such as {path / 'report.html'}.")
+    if not path.parent.is_dir():
+        raise BadInputError(f"--out {path} cannot be written: there is no folder {path.parent}; make it first.")
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

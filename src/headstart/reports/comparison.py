@@ -8,40 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from headstart.errors import BadInputError
 from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.evaluation.result import Evaluation
-from headstart.experiments.experiment import Experiment
-from headstart.experiments.run import settings_of_run, trained_learner
-from headstart.experiments.settings import Settings
-from headstart.reports.fits import FittedTask, fitted, is_curve
-from headstart.reports.learning_curves import Log
+from headstart.experiments.run import trained_learner
+from headstart.reports.fits import FittedTask, fits_of
 from headstart.reports.movement import movement
+from headstart.reports.reading import ReadRun, experiment_of, metric_of
 from headstart.runs.folder import RunFolder
 from headstart.runs.results import read_log, read_result
 
 logger = logging.getLogger(__name__)
 
-FITTED = 3
-"""Test tasks whose curves are drawn."""
-
 
 @dataclass(frozen=True, eq=False)
-class FinishedRun:
-    """What a run folder holds: its settings, what it reached on the test tasks, and its log."""
+class FinishedRun(ReadRun):
+    """A run that was tested, and what it reached."""
 
-    run: RunFolder
-    experiment: Experiment
     test: Evaluation
-    log: Log
-
-    @property
-    def settings(self) -> Settings:
-        """What was set."""
-        return self.experiment.settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +50,8 @@ def finished_run(path: Path, **places: Any) -> FinishedRun:
     Raises:
         BadInputError: there is none, or it was not tested, or what it left cannot be read.
     """
-    run, experiment = RunFolder(path), Experiment(settings_of_run(path).replace(**places))
-    targets = experiment.blank_tasks.sample(1, torch.Generator(experiment.device)).query.targets
-    return FinishedRun(run, experiment, read_result(run, "test", experiment.learner.metric_for(targets)), read_log(run))
+    run, experiment = RunFolder(path), experiment_of(path, **places)
+    return FinishedRun(run, experiment, read_log(run), read_result(run, "test", metric_of(experiment)))
 
 
 def measured(of: FinishedRun, tasks: int, inner_steps: int) -> MeasuredRun:
@@ -81,15 +65,14 @@ def measured(of: FinishedRun, tasks: int, inner_steps: int) -> MeasuredRun:
     steps = inner_steps if learner.adapted_names else 0
     by_inner_step = evaluate(learner, test_tasks, count=tasks, inner_steps=steps)
     episodes = fixed_tasks(test_tasks, 0, "test", range(tasks)).to(of.experiment.device)
-    drawable = range(min(FITTED, tasks)) if is_curve(of.settings.chosen_problem, episodes) else ()
     return MeasuredRun(
         of.run,
         of.experiment,
-        of.test,
         of.log,
+        of.test,
         by_inner_step,
         movement(learner, episodes, of.test.inner_steps),
-        [fitted(learner, episodes.task(task)) for task in drawable],
+        fits_of(learner, of.settings.chosen_problem, episodes),
     )
 
 

@@ -128,6 +128,24 @@ def layers(runs: Sequence[tuple[Mapping[str, float], Style]], across: str) -> st
     return drawn(draw, (SIZE[0], 1.1 + 0.34 * len(names)))
 
 
+def bar(parts: Sequence[tuple[float, Style]], across: str) -> str:
+    """Parts of a whole, one after the other on one bar, each in its colour.
+
+    >>> bar([(1.0, Style("#0072b2")), (3.0, Style("#e69f00"))], "minutes").count("fill: #0072b2")
+    1
+    """
+
+    def draw(axes: Axes) -> None:
+        start = 0.0
+        for length, style in parts:
+            axes.barh(0, length, left=start, color=style.colour)
+            start += length
+        axes.set(xlabel=across, yticks=[], xlim=(0, start or 1))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+
+    return drawn(draw, (SIZE[0], 1.2))
+
+
 def curves(task: FittedTask, style: Style) -> str:
     """One task's true curve and support points in ink, and in the run's colour what *f* makes of it before and after
     some inner updates, told apart as ``FITS`` says.

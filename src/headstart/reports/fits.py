@@ -16,6 +16,8 @@ STEPS = (0, 1, 5, 10)
 """Numbers of inner updates whose curves are drawn."""
 GRID = 200
 """Points of a fitted curve."""
+FITTED = 3
+"""Tasks whose curves are drawn."""
 Points = tuple[list[float], list[float]]
 """Inputs and outputs."""
 
@@ -46,6 +48,12 @@ def is_curve(problem: Problem, episodes: Episodes) -> bool:
     """
     shapes = {tuple(tensor.shape[2:]) for examples in episodes for tensor in examples}
     return "classes" not in problem.has and shapes == {(1,)}
+
+
+def fits_of(learner: Learner, problem: Problem, episodes: Episodes) -> list[FittedTask]:
+    """The first of the tasks with the curves that are drawn for them; none where tasks are no curves."""
+    drawable = range(min(FITTED, len(episodes.query.targets))) if is_curve(problem, episodes) else ()
+    return [fitted(learner, episodes.task(task)) for task in drawable]
 
 
 @torch.no_grad()

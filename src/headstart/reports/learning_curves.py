@@ -32,15 +32,15 @@ def validation_curve(log: Log, metric: str) -> Curve:
     return curve((step, minutes[step], value) for step, value in found if step in minutes)
 
 
-def training_curve(log: Log, metric: str) -> Curve:
+def training_curve(log: Log, metric: str, points: int = POINTS) -> Curve:
     """The metric of the training tasks' query sets, smoothed: each point is the mean over as many meta-steps as give
-    ``POINTS`` points at most, and stands at the last of them. What is not finite is left out.
+    ``points`` points at most, and stands at the last of them. What is not finite is left out.
 
     >>> training_curve([{"meta_step": 1, "mse": 1.0, "seconds": 60.0}, {"meta_step": 2, "seconds": 90.0}], "mse")
     Curve(meta_steps=[1], minutes=[1.0], values=[1.0])
     """
     steps = [record for record in log if record.get(metric) is not None and "seconds" in record]
-    size = math.ceil(len(steps) / POINTS)
+    size = math.ceil(len(steps) / points)
     parts = [steps[start : start + size] for start in range(0, len(steps), size or 1)]
     return curve((part[-1]["meta_step"], part[-1]["seconds"] / 60, mean(part, metric)) for part in parts)
 

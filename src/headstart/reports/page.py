@@ -54,6 +54,7 @@ class Section(NamedTuple):
         tables: the answer in numbers. Beside pictures they are folded away in the page.
         pictures: the answer at a glance, in groups that stand side by side where there is room.
         legend: what the lines of all the pictures stand for.
+        fold: what tables without pictures are folded away under; they are not if it is empty.
     """
 
     heading: str
@@ -61,18 +62,20 @@ class Section(NamedTuple):
     tables: Sequence[Table] = ()
     pictures: Sequence[Sequence[Picture]] = ()
     legend: Sequence[tuple[str, Style]] = ()
+    fold: str = ""
 
 
-def html_page(title: str, sections: Sequence[Section], footer: str) -> str:
-    """The whole page.
+def html_page(title: str, sections: Sequence[Section], footer: str, reload: int | None = None) -> str:
+    """The whole page, which reloads itself every ``reload`` seconds.
 
     >>> page = html_page("Two runs", [Section("Accuracy", ["Of 3 tasks."])], "headstart compare a b")
     >>> page.count("http"), page.count("<script")
     (0, 0)
     """
+    reloading = f"\n<meta http-equiv=refresh content={reload}>" if reload else ""
     return f"""<!doctype html>
 <html lang=en>
-<meta charset=utf-8>
+<meta charset=utf-8>{reloading}
 <meta name=viewport content="width=device-width, initial-scale=1">
 <title>{text(title)}</title>
 <style>{CSS}</style>
@@ -86,8 +89,9 @@ def html_page(title: str, sections: Sequence[Section], footer: str) -> str:
 def html_section(section: Section) -> str:
     """One section of the page."""
     tables = "\n".join(table.html() for table in section.tables)
-    if section.pictures and tables:
-        tables = f"<details><summary>The same as a table</summary>{tables}</details>"
+    fold = section.fold or ("The same as a table" if section.pictures else "")
+    if fold and tables:
+        tables = f"<details><summary>{text(fold)}</summary>{tables}</details>"
     legend = "".join(f"<li>{swatch(style)}{text(label)}</li>" for label, style in section.legend)
     groups = ("\n".join(map(html_picture, group)) for group in section.pictures)
     parts = (

@@ -12,6 +12,15 @@ class Strong(str):
     """A cell that stands out."""
 
 
+class Code(str):
+    """A cell that is a command or a line of a program."""
+
+
+MARKS: dict[type, tuple[str, str, str]] = {Strong: ("**", "<strong>", "</strong>"), Code: ("`", "<code>", "</code>")}
+"""How a kind of cell is marked in Markdown, and in HTML before and after it."""
+PLAIN = ("", "", "")
+
+
 class Table(NamedTuple):
     """Headings and rows; the first cell of a row names it.
 
@@ -32,7 +41,7 @@ class Table(NamedTuple):
         """The table in GitHub's Markdown."""
 
         def line(cells: Sequence[str]) -> str:
-            marked = (f"**{cell}**" if isinstance(cell, Strong) else cell for cell in cells)
+            marked = (f"{mark}{cell}{mark}" for cell in cells for mark, *_ in [MARKS.get(type(cell), PLAIN)])
             return "| " + " | ".join(cell.replace("|", "\\|") for cell in marked) + " |"
 
         return "\n".join([line(self.heads), line(["---"] * len(self.heads)), *map(line, self.rows)])
@@ -41,7 +50,8 @@ class Table(NamedTuple):
         """The table as an element that scrolls by itself where there is no room for it."""
 
         def row(cells: Sequence[str]) -> str:
-            marked = [f"<strong>{text(cell)}</strong>" if isinstance(cell, Strong) else text(cell) for cell in cells]
+            marks = (MARKS.get(type(cell), PLAIN) for cell in cells)
+            marked = [f"{before}{text(cell)}{after}" for cell, (_, before, after) in zip(cells, marks, strict=True)]
             return f"<tr><th scope=row>{marked[0]}</th>" + "".join(f"<td>{cell}</td>" for cell in marked[1:]) + "</tr>"
 
         heads = "".join(f"<th scope=col>{text(head)}</th>" for head in self.heads)

@@ -211,7 +211,7 @@ class ClassificationTasks:
 
     def sample(self, count: int, generator: torch.Generator) -> Episodes:
         """``count`` tasks, ``[task, ways * shots, ...]`` and ``[task, ways * queries, ...]``."""
-        turn, drawn = self._draw_classes(count, generator)
+        turn, drawn = self.draw_classes(count, generator)
         sizes = self.members.counts[drawn.to(self.device)] if self.unequal else None
         example = distinct((count, self.ways), self.most, self.shots + self.queries, generator, sizes)
         target = torch.arange(self.ways, device=generator.device).view(1, -1, 1)
@@ -221,8 +221,9 @@ class ClassificationTasks:
         order = distinct((count,), self.ways * self.shots, self.ways * self.shots, generator)
         return Episodes(self._examples(*(part.gather(1, order) for part in support)), self._examples(*query))
 
-    def _draw_classes(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The quarter turn and the unturned class of each of the tasks' classes, ``[task, way]`` each."""
+    def draw_classes(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The quarter turn and the unturned class of each of the tasks' classes, ``[task, way]`` each: the first that
+        ``sample`` draws, so that an equal generator says which classes its tasks are of."""
         drawn = distinct((count,), self.class_count, self.ways, generator)
         classes = len(self.data.names)
         if self.rotations == "tasks":
