@@ -114,11 +114,11 @@ class Evaluate:
 
     def evaluate(self, experiment: Experiment) -> int:
         """Evaluates the run, and keeps the result beside it, named by what was changed."""
-        from headstart.experiments.run import read_run, trained_learner
+        from headstart.experiments.run import best_learner, read_run
         from headstart.runs.results import write_result
 
         run = read_run(self.run)
-        learner = trained_learner(experiment, run)
+        learner = best_learner(experiment, run)
         result = experiment.test(learner, seed=self.test_seed, transductive=not self.inductive)
         trained, evaluated = experiment.as_trained.record(), experiment.settings.record()
         trained = {**self.unchanged(experiment.as_trained).record(), "problem": trained["problem"]}
