@@ -12,7 +12,7 @@ from headstart.errors import BadInputError
 from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.evaluation.result import Evaluation
-from headstart.experiments.run import trained_learner
+from headstart.experiments.run import best_learner
 from headstart.reports.fits import FittedTask, fits_of
 from headstart.reports.movement import movement
 from headstart.reports.reading import ReadRun, experiment_of, metric_of
@@ -61,7 +61,7 @@ def measured(of: FinishedRun, tasks: int, inner_steps: int) -> MeasuredRun:
         BadInputError: the run's meta-parameters or its data cannot be used, or a number is out of its range.
     """
     logger.info("%s: %d test tasks after 0 to %d inner steps", of.run.path, tasks, inner_steps)
-    learner, test_tasks = trained_learner(of.experiment, of.run), of.experiment.task_sets.test
+    learner, test_tasks = best_learner(of.experiment, of.run), of.experiment.task_sets.test
     steps = inner_steps if learner.adapted_names else 0
     by_inner_step = evaluate(learner, test_tasks, count=tasks, inner_steps=steps)
     episodes = fixed_tasks(test_tasks, 0, "test", range(tasks)).to(of.experiment.device)

@@ -11,7 +11,7 @@ from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.evaluation.result import Evaluation
 from headstart.experiments.experiment import Experiment
-from headstart.experiments.run import trained_learner
+from headstart.experiments.run import best_learner
 from headstart.learners.checks import are_classes
 from headstart.reports.fits import FittedTask, fits_of
 from headstart.reports.predictions import PredictedTasks, class_names, predicted_classes
@@ -89,7 +89,7 @@ def sampled(of: ReportedRun, tasks: int, inner_steps: int) -> Sample | None:
     """
     if not (of.run.path / "best.safetensors").exists() and of.run.latest_checkpoint() is None:
         return None
-    learner, settings, purpose = trained_learner(of.experiment, of.run), of.settings, of.purpose
+    learner, settings, purpose = best_learner(of.experiment, of.run), of.settings, of.purpose
     unseen = getattr(of.experiment.task_sets, purpose)
     seed = 0 if of.test else settings.run.seed  # as in training and in the test
     own = settings.method.inner_steps_in_test
