@@ -21,6 +21,7 @@ from headstart.experiments.methods import METHODS
 from headstart.experiments.models import MODELS
 from headstart.experiments.settings import default_settings
 from headstart.problems.registry import PROBLEMS
+from run_files import take_as_it_is
 
 pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 SMALL = """
@@ -552,7 +553,7 @@ def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
     shutil.copytree(run, copy)
     path = copy / name
     path.write_bytes(new if isinstance(new, bytes) else json.dumps(new(json.loads(path.read_text()))).encode())
-    return copy
+    return take_as_it_is(copy)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "resume"])
@@ -560,7 +561,7 @@ def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
     ("new", "sentence"),
     [
         (b"{", "config.json is not readable JSON"),
-        (b"[]", "config.json holds no configuration"),
+        (b"[]", "config.json holds no JSON object"),
         (lambda config: {**config, "novelty": 1}, "not of this version of headstart: 'novelty'"),
         (lambda config: {**config, "shots": "five"}, "--shots 'five' is none of its values; choose int"),
         (lambda config: {**config, "workers": "all"}, "--workers 'all' is none of its values"),
@@ -604,7 +605,7 @@ def test_meta_parameters_of_another_learner_or_none_at_all_are_named(
     assert "best.safetensors is not a readable safetensors file" in refused(capfd, "evaluate", str(run))
 
 
-@pytest.mark.parametrize("name", ["meta_params.safetensors", "state.pt"])
+@pytest.mark.parametrize("name", ["meta_params.safetensors", "state.safetensors", "state.json"])
 def test_a_corrupt_checkpoint_ends_a_resumption_in_one_sentence_with_a_way_out_that_works(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ from headstart.training.state import TrainingState, description
 from headstart.training.validation import Validation
 from headstart.update_rules.adam import Adam
 from headstart.update_rules.sgd import SGD
+from run_files import rewrite_state
 
 TASKS = SinusoidTasks(shots=5, queries=5)
 
@@ -300,7 +301,7 @@ def test_a_description_of_a_learner_is_the_same_in_every_process() -> None:
 def test_a_state_without_what_it_must_hold_is_refused(content: dict[str, Any], tmp_path: Path) -> None:
     run = RunFolder(tmp_path, {})
     train(new_learner(), TASKS, meta_steps=1, meta_batch=2, run=run)
-    torch.save(content, tmp_path / "checkpoints" / "step-0000001" / "state.pt")
+    rewrite_state(tmp_path, lambda state: content)
     with pytest.raises(BadInputError, match=r"the checkpoint in .* is of"):
         train(new_learner(), TASKS, meta_steps=2, meta_batch=2, run=run)
 

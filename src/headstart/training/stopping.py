@@ -72,5 +72,5 @@ def what_is_kept(run: RunFolder | None) -> str:
     """What there is of a run that had to stop, for people."""
     if run is None:
         return "nothing was saved"
-    checkpoint = run.latest_checkpoint()
-    return f"the checkpoint of meta-step {checkpoint.meta_step} is kept" if checkpoint else "no checkpoint yet"
+    step = run.latest_step()
+    return "no checkpoint yet" if step is None else f"the checkpoint of meta-step {step} is kept"

@@ -1,0 +1,143 @@
+"""``checksums.json``: what each file of a run is, which the run will read again.
+
+A file and its checksum cannot change in one step. So while a file is replaced, its old and its new checksum both hold,
+and whenever the process is killed, the file is one of the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from headstart.errors import BadInputError, RunStoppedError
+from headstart.system.files import disk_errors, write_bytes
+from headstart.system.reading import LARGEST_JSON, UNLIMITED, parse_json, read_regular
+
+NAME, LOCK = "checksums.json", ".checksums.lock"
+PATIENCE = 60.0
+"""Seconds that another process may take to write a file."""
+READ_AGAIN = ("*.json", "*.safetensors", "checkpoints/step-*/*")
+"""The files that have a checksum."""
+
+
+class Checksum(NamedTuple):
+    """The size of a file, and the SHA-256 of its content."""
+
+    size: int
+    sha256: str
+
+
+Known = dict[str, list[Checksum | None]]
+"""What each file may be, by its name in the folder; ``None`` where it may be missing."""
+
+
+def checksum(content: bytes) -> Checksum:
+    """The checksum of a file.
+
+    >>> checksum(b"1.5")
+    Checksum(size=3, sha256='9f29a130438b81170b92a42650f9a94291ecad60bd47af2a3886e75f7f728725')
+    """
+    return Checksum(len(content), hashlib.sha256(content).hexdigest())
+
+
+class Checksums:
+    """Those of the run in ``folder``. A folder without ``checksums.json`` is taken as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / NAME
+        self._lock = FileLock(folder / LOCK, timeout=PATIENCE)
+
+    @property
+    def way_out(self) -> str:
+        """What to do about a file that may be altered on purpose."""
+        return f"put the right one back, or delete {self.path} to take the folder as it is"
+
+    def has(self, name: str) -> bool:
+        """Whether the run has a file, be it there or not."""
+        known = self._known()
+        return (self.folder / name).exists() or (known is not None and None not in known.get(name, [None]))
+
+    def read(self, name: str, way_out: str, largest: int = UNLIMITED) -> bytes:
+        """The content of a file, of ``largest`` bytes at most where it has no checksum.
+
+        Raises:
+            BadInputError: it is not what the run wrote, or cannot be read; ``way_out`` ends the sentence.
+        """
+        known = self._known()
+        while True:
+            try:
+                return self._verified(name, known, way_out, largest)
+            except BadInputError:  # or another process is replacing it
+                before, known = known, self._known()
+                if known == before:
+                    raise
+
+    def _verified(self, name: str, known: Known | None, way_out: str, largest: int) -> bytes:
+        path = self.folder / name
+        if known is None:
+            return read_regular(path, largest, way_out)
+        allowed = [found for found in known.get(name, []) if found]
+        content = read_regular(path, max((found.size for found in allowed), default=0), way_out)
+        if checksum(content) not in allowed:
+            raise BadInputError(f"{path} is not as the run wrote it: its SHA-256 is another; {way_out}.")
+        return content
+
+    @contextmanager
+    def changing(self, new: Mapping[str, Checksum], keeps: Callable[[str], bool] = lambda name: True) -> Iterator[None]:
+        """A context in which files become what ``new`` says, and no other process changes one. Only files that it
+        ``keeps`` have a checksum afterwards.
+
+        Raises:
+            RunStoppedError: the folder cannot be written.
+        """
+        with self.held():
+            known = self._taken() if (found := self._known()) is None else found
+            self._write({**known, **{name: [*known.get(name, [None]), one] for name, one in new.items()}})
+            yield
+            settled: Known = {**known, **{name: [one] for name, one in new.items()}}
+            self._write({name: entries for name, entries in settled.items() if keeps(name)})
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A context in which no other process changes a file of the run.
+
+        Raises:
+            RunStoppedError: the folder cannot be written.
+        """
+        with disk_errors(self.folder / LOCK):
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise RunStoppedError(f"another process has been writing into {self.folder} for a minute.") from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _known(self) -> Known | None:
+        way_out = "delete it to take the folder as it is"
+        if not self.path.exists():
+            return None
+        record = parse_json(read_regular(self.path, LARGEST_JSON, way_out), self.path, way_out)
+        try:
+            return {
+                name: [entry and Checksum(int(entry[0]), str(entry[1])) for entry in entries]
+                for name, entries in record.items()
+            }
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise BadInputError(f"{self.path} holds no checksums; {way_out}.") from error
+
+    def _taken(self) -> Known:
+        """The checksums of what is there."""
+        paths = [path for pattern in READ_AGAIN for path in sorted(self.folder.glob(pattern)) if path.is_file()]
+        names = [path.relative_to(self.folder).as_posix() for path in paths]
+        return {name: [checksum(read_regular(self.folder / name, UNLIMITED, self.way_out))] for name in names}
+
+    def _write(self, known: Known) -> None:
+        write_bytes(self.path, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
