@@ -1,7 +1,7 @@
 """``checksums.json``: what each file of a run is, which the run will read again.
 
-A file and its checksum cannot change in one step. So while a file is replaced, its old and its new checksum both hold,
-and whenever the process is killed, the file is one of the two.
+A file and its checksum cannot change in one step. So before a file is replaced, its new checksum is put beside the old
+one, and whenever the process is killed, the file is one of the two. The next change leaves the right one.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Checksums:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / NAME
         self._lock = FileLock(folder / LOCK, timeout=PATIENCE)
+        self._written: dict[str, Checksum] = {}
 
     @property
     def way_out(self) -> str:
@@ -90,18 +91,27 @@ class Checksums:
 
     @contextmanager
     def changing(self, new: Mapping[str, Checksum], keeps: Callable[[str], bool] = lambda name: True) -> Iterator[None]:
-        """A context in which files become what ``new`` says, and no other process changes one. Only files that it
-        ``keeps`` have a checksum afterwards.
+        """A context in which files become what ``new`` says, and no other process changes one. Of the others, those
+        that it ``keeps`` still have a checksum afterwards.
 
         Raises:
             RunStoppedError: the folder cannot be written.
         """
         with self.held():
             known = self._taken() if (found := self._known()) is None else found
+            known = {name: self._settled(name, entries) for name, entries in known.items() if keeps(name)}
             self._write({**known, **{name: [*known.get(name, [None]), one] for name, one in new.items()}})
             yield
-            settled: Known = {**known, **{name: [one] for name, one in new.items()}}
-            self._write({name: entries for name, entries in settled.items() if keeps(name)})
+            self._written |= new
+
+    def _settled(self, name: str, entries: list[Checksum | None]) -> list[Checksum | None]:
+        """What a file is, where an earlier change has left two possibilities."""
+        if len(entries) == 1:
+            return entries
+        path, written = self.folder / name, self._written.get(name)
+        if written is None or written not in entries:
+            written = checksum(read_regular(path, UNLIMITED, self.way_out)) if path.exists() else None
+        return [written] if written in entries else entries
 
     @contextmanager
     def held(self) -> Iterator[None]:

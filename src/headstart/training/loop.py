@@ -91,7 +91,7 @@ def train(
             this meta-step: a run goes on from there. A resumed run tells of the meta-steps that it makes.
 
     Raises:
-        BadInputError: an argument is out of its range, the run's checkpoint is corrupt or of another learner, or the run
+        BadInputError: an argument is out of its range, the checkpoint is corrupt or of another learner, or the run
             is being trained by another process.
         RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
             checkpoint is intact. Or another rank is gone, and if it went within a meta-step, a checkpoint of the last
