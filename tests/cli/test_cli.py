@@ -657,6 +657,15 @@ def test_data_that_cannot_be_had(arguments: str, sentence: str, capfd: pytest.Ca
     assert content(Path()) == {}
 
 
+def test_a_sheet_onto_a_device_is_refused_and_onto_a_link_written_through(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = "data sheet --data glyphs --glyph-classes 3 --classes 2 --out".split()  # noqa: SIM905
+    Path("device").symlink_to("/dev/null")
+    assert "device is a device or a pipe" in refused(capfd, *arguments, "device")
+    Path("link.png").symlink_to("sheet.png")
+    assert cli.main([*arguments, "link.png"]) == 0
+    assert Path("link.png").is_symlink() and Path("sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_sheet_that_cannot_be_written_ends_with_code_1(capfd: pytest.CaptureFixture[str]) -> None:
     arguments = "data sheet --data glyphs --glyph-classes 3 --classes 2 --out nowhere/sheet.png"
     line = refused(capfd, *arguments.split(), code=1)

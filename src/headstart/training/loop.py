@@ -26,7 +26,7 @@ from headstart.training.callbacks import Callback, Event, tell
 from headstart.training.holding import holding_its_run
 from headstart.training.progress import Progress
 from headstart.training.state import TrainingState, restore, save
-from headstart.training.stopping import agree_to_stop, last_step_kept, stop_signals, what_is_kept
+from headstart.training.stopping import agree_to_stop, interruptible, last_step_kept, stop_signals, what_is_kept
 from headstart.training.validation import Validation, check_plateau, validate
 
 STEPS_AHEAD = 20
@@ -156,7 +156,8 @@ def train(
                     metrics = {name: value.clone() for name, value in metrics.items()}  # the next one writes over them
                 else:
                     recorded = None
-                    gradient, metrics = differentiate()
+                    with interruptible(state):
+                        gradient, metrics = differentiate()
             done = state.meta_step + 1
             validating = validation is not None and validation.is_due(done, meta_steps)
             saving = done % checkpoint_every == 0 or done == meta_steps

@@ -37,6 +37,7 @@ class TrainingState:
         best: the best value of the metric in validation, reached after ``best_step`` outer updates.
         best_params: the meta-parameters that reached it.
         noted: the number of the signal that this process was sent, 0 for none.
+        interruptible: whether this process may end here without finishing what it does.
         stopped_by: the number of the signal that ended training early, on all ranks alike.
         log: records that are not yet in ``metrics.jsonl``.
     """
@@ -47,6 +48,7 @@ class TrainingState:
     best_step: int | None = None
     best_params: Params = field(default_factory=dict, repr=False)
     noted: int = 0
+    interruptible: bool = False
     stopped_by: int | None = None
     log: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
