@@ -65,19 +65,13 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
         write_bytes(link, content)
         assert link.is_symlink() and target.read_bytes() == content
     assert names(target.parent) == ["weights"]
-    link.unlink()
-    link.symlink_to(link)
-    with pytest.raises(RunStoppedError, match="link cannot be written"):
-        write_bytes(link, b"new")
 
 
 def test_a_device_or_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/null")
     for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/null")):
-        with pytest.raises(
-            BadInputError, match=f"{path} is a device or a pipe, which a file cannot replace; name a file"
-        ):
+        with pytest.raises(BadInputError, match=f"{path} is a device or a pipe, .*; name a file"):
             write_bytes(path, b"new")
     assert (tmp_path / "pipe").is_fifo() and Path("/dev/null").is_char_device()
     assert names(tmp_path) == ["link", "pipe"]

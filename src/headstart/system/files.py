@@ -41,8 +41,8 @@ def disk_errors(path: Path) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A new file to write, which becomes the file ``path`` when the block ends, and leaves no trace if it fails.
 
-    The bytes go to a temporary file in the same folder, reach the disk, and take the place of ``path`` in one step. Of a
-    link, the file that it leads to is replaced.
+    The bytes go to a temporary file in the same folder, reach the disk, and take the place of ``path`` in one step. Of
+    a link, the file that it leads to is replaced.
 
     Raises:
         BadInputError: ``path`` is a device or a pipe.
