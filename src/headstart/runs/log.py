@@ -60,10 +60,10 @@ class MetricsLog:
         content = b""
         if self.path.exists():
             with open_regular(self.path, WAY_OUT) as file:
-                content = file.read(mark.size if mark else 0)
-                longer = bool(file.read(1))
+                size = os.fstat(file.fileno()).st_size
+                content = file.read(min(size, mark.size if mark else 0))
             check_mark(content, mark, self.path, WAY_OUT)
-            if longer:
+            if size > len(content):
                 write_bytes(self.path, content)
         self._size, self._digest, self._begun = 0, hashlib.sha256(), True
         self._count(content)
@@ -75,7 +75,8 @@ class MetricsLog:
             BadInputError: there is no log, it is not the one of ``mark``, or it cannot be read.
         """
         with open_regular(self.path, way_out) as file:
-            content = file.read((mark.size if mark else 0) + UNSAVED)
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, (mark.size if mark else 0) + UNSAVED))
         check_mark(content, mark, self.path, way_out)
         records = [parse_json(line, self.path, way_out) for line in content.split(b"\n")[:-1]]
         if not all(isinstance(record, dict) and type(record.get("meta_step")) is int for record in records):

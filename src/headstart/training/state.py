@@ -103,7 +103,7 @@ def restore(
         if schedule:
             check_alike(content["scheduler"], tree_map(plain_number, schedule.state_dict()), "scheduler")
             schedule.load_state_dict(content["scheduler"])
-    except (LookupError, ValueError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise BadInputError(f"the checkpoint in {path} is of another optimizer or scheduler: {error}.") from error
     state.meta_step, state.seconds = checkpoint.meta_step, content["seconds"]
     state.best, state.best_step, state.best_params = content["best"], content["best_step"], best_params
@@ -129,8 +129,10 @@ def restore_optimizer(saved: dict[str, Any], outer: Optimizer, learner: Learner)
     """Puts the optimizer to where it was saved.
 
     Raises:
-        LookupError, ValueError, TypeError, AttributeError: it is not its own state.
+        LookupError, ValueError, TypeError, AttributeError, RuntimeError: it is not its own state.
     """
+    if not isinstance(saved["param_groups"], list):
+        raise TypeError("its param_groups are no list")
     saved = as_run_here(saved, outer)
     check_alike(saved["param_groups"], [{**group, "params": None} for group in outer.param_groups], "param_groups")
     check_steps(saved, outer, learner)
