@@ -52,13 +52,12 @@ def trained(run: RunFolder, meta_steps: int = 1) -> None:
 def test_a_second_one_says_who_holds_the_run_and_changes_nothing(held, capfd: pytest.CaptureFixture[str]) -> None:
     path, process = held
     files = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    for command in ("resume",):
-        capfd.readouterr()
-        assert cli.main([command, str(path)]) == 2
-        out, err = capfd.readouterr()
-        (line,) = [line for line in err.splitlines() if line.startswith("headstart: ")]
-        assert line.startswith(f"headstart: {path} is being trained by process {process.pid} on ") and not out
-        assert line.endswith("; wait until that ends, or choose another --out.")
+    capfd.readouterr()
+    assert cli.main(["resume", str(path)]) == 2
+    out, err = capfd.readouterr()
+    (line,) = [line for line in err.splitlines() if line.startswith("headstart: ")]
+    assert line.startswith(f"headstart: {path} is being trained by process {process.pid} on ") and not out
+    assert line.endswith("; wait until that ends, or choose another --out.")
     with pytest.raises(BadInputError, match=f"is being trained by process {process.pid} on "):
         trained(RunFolder(path))
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == files

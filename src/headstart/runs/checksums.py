@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
 from headstart.errors import BadInputError, RunStoppedError
+from headstart.runs.tensor_files import size_said
 from headstart.system.files import disk_errors, write_bytes
-from headstart.system.reading import LARGEST_JSON, UNLIMITED, parse_json, read_regular
+from headstart.system.reading import LARGEST_JSON, parse_json, read_regular
 
 NAME, LOCK = "checksums.json", ".checksums.lock"
 PATIENCE = 60.0
@@ -64,8 +65,8 @@ class Checksums:
         known = self._known()
         return (self.folder / name).exists() or (known is not None and None not in known.get(name, [None]))
 
-    def read(self, name: str, way_out: str, largest: int = UNLIMITED) -> bytes:
-        """The content of a file, of ``largest`` bytes at most where it has no checksum.
+    def read(self, name: str, way_out: str) -> bytes:
+        """The content of a file.
 
         Raises:
             BadInputError: it is not what the run wrote, or cannot be read; ``way_out`` ends the sentence.
@@ -73,16 +74,16 @@ class Checksums:
         known = self._known()
         while True:
             try:
-                return self._verified(name, known, way_out, largest)
+                return self._verified(name, known, way_out)
             except BadInputError:  # or another process is replacing it
                 before, known = known, self._known()
                 if known == before:
                     raise
 
-    def _verified(self, name: str, known: Known | None, way_out: str, largest: int) -> bytes:
+    def _verified(self, name: str, known: Known | None, way_out: str) -> bytes:
         path = self.folder / name
         if known is None:
-            return read_regular(path, largest, way_out)
+            return read_as_it_is(path, way_out)
         allowed = [found for found in known.get(name, []) if found]
         content = read_regular(path, max((found.size for found in allowed), default=0), way_out)
         if checksum(content) not in allowed:
@@ -110,7 +111,7 @@ class Checksums:
             return entries
         path, written = self.folder / name, self._written.get(name)
         if written is None or written not in entries:
-            written = checksum(read_regular(path, UNLIMITED, self.way_out)) if path.exists() else None
+            written = checksum(read_as_it_is(path, self.way_out)) if path.exists() else None
         return [written] if written in entries else entries
 
     @contextmanager
@@ -144,10 +145,22 @@ class Checksums:
             raise BadInputError(f"{self.path} holds no checksums; {way_out}.") from error
 
     def _taken(self) -> Known:
-        """The checksums of what is there."""
-        paths = [path for pattern in READ_AGAIN for path in sorted(self.folder.glob(pattern)) if path.is_file()]
-        names = [path.relative_to(self.folder).as_posix() for path in paths]
-        return {name: [checksum(read_regular(self.folder / name, UNLIMITED, self.way_out))] for name in names}
+        """The checksums of what is there and can be read."""
+        taken: Known = {}
+        for path in (path for pattern in READ_AGAIN for path in sorted(self.folder.glob(pattern)) if path.is_file()):
+            with suppress(BadInputError):
+                taken[path.relative_to(self.folder).as_posix()] = [checksum(read_as_it_is(path, self.way_out))]
+        return taken
 
     def _write(self, known: Known) -> None:
         write_bytes(self.path, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_as_it_is(path: Path, way_out: str) -> bytes:
+    """The content of a file without a checksum, unless it is larger than such a file can be.
+
+    Raises:
+        BadInputError: it cannot be read; ``way_out`` ends the sentence.
+    """
+    largest = size_said(path, way_out) if path.suffix == ".safetensors" else LARGEST_JSON
+    return read_regular(path, largest, way_out)

@@ -8,7 +8,7 @@ from typing import Any
 
 from headstart.errors import BadInputError
 from headstart.runs.checksums import Checksums
-from headstart.system.reading import LARGEST_JSON, parse_object
+from headstart.system.reading import parse_object
 
 CONFIG = "config.json"
 PLACES = ("out", "data_root", "path", "device", "workers")
@@ -24,7 +24,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if not (path / CONFIG).exists():
         raise BadInputError(f"{path} is not a run folder: it holds no {CONFIG}.")
     checksums = Checksums(path)
-    content = checksums.read(CONFIG, checksums.way_out, LARGEST_JSON)
+    content = checksums.read(CONFIG, checksums.way_out)
     return parse_object(content, path / CONFIG, "the run cannot be used")
 
 

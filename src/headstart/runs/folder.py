@@ -43,7 +43,7 @@ from headstart.runs.lock import Lock
 from headstart.runs.log import MetricsLog, to_json
 from headstart.runs.tensor_files import tensors_from_bytes, tensors_to_bytes
 from headstart.system.files import disk_errors, write_bytes
-from headstart.system.reading import LARGEST_JSON, parse_object
+from headstart.system.reading import parse_object
 
 BEST, LOG, CHECKPOINTS, UNFINISHED = "best.safetensors", "metrics.jsonl", "checkpoints", ".unfinished"
 KEPT_CHECKPOINTS = 2
@@ -188,7 +188,7 @@ class RunFolder:
         Raises:
             BadInputError: it cannot be read, or is not as the run wrote it; ``way_out`` ends the sentence.
         """
-        return parse_object(self._checksums.read(name, way_out, LARGEST_JSON), self.path / name, way_out)
+        return parse_object(self._checksums.read(name, way_out), self.path / name, way_out)
 
     def read_tensors(self, name: str, way_out: str) -> Params:
         """The tensors in a file such as ``test.safetensors``.

@@ -19,7 +19,7 @@ from headstart.system.files import disk_errors, write_bytes
 from headstart.system.reading import open_regular, parse_json
 
 WAY_OUT = "delete it to go on without it"
-UNSAVED = 2**28
+UNSAVED = 2**26
 """Bytes that are written after the last checkpoint, at most."""
 
 

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from headstart.errors import BadInputError
 from headstart.params import Params
-from headstart.system.reading import UNLIMITED, read_regular
+from headstart.system.reading import open_regular, read_regular
 
+LARGEST_HEADER = 100_000_000
+"""Bytes, as the library has it."""
 ALIGNMENT = 8
 """Bytes: the header's length is a multiple of it, and is itself written in so many."""
 
@@ -49,13 +51,30 @@ def tensors_from_bytes(content: bytes, path: Path, way_out: str) -> Params:
         raise BadInputError(f"{path} is not a readable safetensors file; {way_out}.") from error
 
 
+def size_said(path: Path, way_out: str) -> int:
+    """How many bytes the header of a safetensors file says that there are.
+
+    Raises:
+        BadInputError: it has no header; ``way_out`` ends the sentence.
+    """
+    with open_regular(path, way_out) as file:
+        size = int.from_bytes(file.read(ALIGNMENT), "little")
+        text = file.read(size) if size <= LARGEST_HEADER else b""
+    try:
+        header = json.loads(text)
+        ends = [int(header[name]["data_offsets"][1]) for name in header if name != "__metadata__"]
+    except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
+        raise BadInputError(f"{path} is not a readable safetensors file; {way_out}.") from error
+    return ALIGNMENT + size + max(ends, default=0)
+
+
 def load_meta_params(path: Path, way_out: str) -> Params:
     """Meta-parameters from a safetensors file.
 
     Raises:
         BadInputError: the file is missing or not safetensors; ``way_out`` ends the sentence.
     """
-    return tensors_from_bytes(read_regular(path, UNLIMITED, way_out), path, way_out)
+    return tensors_from_bytes(read_regular(path, size_said(path, way_out), way_out), path, way_out)
 
 
 def check_fits(found: Params, expected: Mapping[str, Tensor], source: Path) -> None:

@@ -12,7 +12,6 @@ from headstart.errors import BadInputError
 
 LARGEST_JSON = 2**26
 """Bytes of a JSON file, at most."""
-UNLIMITED = 2**63
 
 
 def open_regular(path: Path, way_out: str) -> BinaryIO:
