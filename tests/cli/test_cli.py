@@ -21,6 +21,7 @@ from headstart.experiments.methods import METHODS
 from headstart.experiments.models import MODELS
 from headstart.experiments.settings import default_settings
 from headstart.problems.registry import PROBLEMS
+from run_files import take_as_it_is
 
 pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 SMALL = """
@@ -562,7 +563,7 @@ def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
     shutil.copytree(run, copy)
     path = copy / name
     path.write_bytes(new if isinstance(new, bytes) else json.dumps(new(json.loads(path.read_text()))).encode())
-    return copy
+    return take_as_it_is(copy)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "resume"])
@@ -570,7 +571,7 @@ def damaged(run: Path, tmp_path: Path, name: str, new: Any) -> Path:
     ("new", "sentence"),
     [
         (b"{", "config.json is not readable JSON"),
-        (b"[]", "config.json holds no configuration"),
+        (b"[]", "config.json holds no JSON object"),
         (lambda config: {**config, "novelty": 1}, "not of this version of headstart: 'novelty'"),
         (lambda config: {**config, "shots": "five"}, "--shots 'five' is none of its values; choose int"),
         (lambda config: {**config, "workers": "all"}, "--workers 'all' is none of its values"),
@@ -614,7 +615,7 @@ def test_meta_parameters_of_another_learner_or_none_at_all_are_named(
     assert "best.safetensors is not a readable safetensors file" in refused(capfd, "evaluate", str(run))
 
 
-@pytest.mark.parametrize("name", ["meta_params.safetensors", "state.pt"])
+@pytest.mark.parametrize("name", ["meta_params.safetensors", "state.safetensors", "state.json"])
 def test_a_corrupt_checkpoint_ends_a_resumption_in_one_sentence_with_a_way_out_that_works(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -664,6 +665,15 @@ def test_data_prepare_and_sheet(capfd: pytest.CaptureFixture[str]) -> None:
 def test_data_that_cannot_be_had(arguments: str, sentence: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert re.search(sentence, refused(capfd, "data", *arguments.split()))
     assert content(Path()) == {}
+
+
+def test_a_sheet_onto_a_device_is_refused_and_onto_a_link_written_through(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = "data sheet --data glyphs --glyph-classes 3 --classes 2 --out".split()  # noqa: SIM905
+    Path("device").symlink_to("/dev/null")
+    assert "device is a device or a pipe" in refused(capfd, *arguments, "device")
+    Path("link.png").symlink_to("sheet.png")
+    assert cli.main([*arguments, "link.png"]) == 0
+    assert Path("link.png").is_symlink() and Path("sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_sheet_that_cannot_be_written_ends_with_code_1(capfd: pytest.CaptureFixture[str]) -> None:

@@ -30,8 +30,9 @@ from headstart.distributed import processes as ranks
 from headstart.distributed.processes import RankLostError
 from headstart.episodes import slice_tasks
 from headstart.experiments.experiment import device_called
-from headstart.runs.folder import load_meta_params
+from headstart.runs.tensor_files import load_meta_params
 from methods import built, case, image_episodes, largest_difference, not_compiled
+from run_files import take_as_it_is
 
 TOLERANCE = 1e-10
 TASKS = 7
@@ -341,12 +342,12 @@ def steps_kept(run: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*"))
 
 
-def in_training(run: Path) -> subprocess.Popen[str]:
-    """Two workers of a long run, once they have saved their second checkpoint."""
-    process = started("train", *SMALL, "--meta-steps", "100000", "--workers", "2", "--out", str(run))
-    until = time.monotonic() + 60
-    while max(steps_kept(run), default=0) < 10:
-        assert process.poll() is None and time.monotonic() < until
+def in_training(run: Path, *flags: str, until: Callable[[], bool] | None = None) -> subprocess.Popen[str]:
+    """Two workers of a long run, once they have saved their second checkpoint, or ``until`` says so."""
+    process = started("train", *SMALL, *flags, "--meta-steps", "100000", "--workers", "2", "--out", str(run))
+    latest = time.monotonic() + 60
+    while not (until() if until else max(steps_kept(run), default=0) >= 10):
+        assert process.poll() is None and time.monotonic() < latest
         time.sleep(0.05)
     return process
 
@@ -362,7 +363,7 @@ def shortened(run: Path) -> list[str]:
     """Sets the run's last meta-step ten after the one that it was stopped at, and returns how to go on with it."""
     config = json.loads((run / "config.json").read_text())
     config["meta_steps"] = steps_kept(run)[-1] + 10
-    (run / "config.json").write_text(json.dumps(config))
+    (take_as_it_is(run) / "config.json").write_text(json.dumps(config))
     return ["resume", str(run)]
 
 
@@ -420,6 +421,25 @@ def test_a_signal_to_the_command_stops_all_workers_at_the_same_step(then: int, t
     assert json.loads((run / "config.json").read_text())["workers"] == 2
 
 
+def test_workers_end_with_the_command_that_started_them_and_save_what_they_have(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    # The first checkpoint is not due for long; a validation, which would be made anew, is over.
+    flags = ["--checkpoint-every", "100000", "--validation-every", "200"]
+    process = in_training(run, *flags, until=lambda: (run / "best.safetensors").exists())
+    workers = [worker(process, number) for number in (0, 1)]
+    process.kill()
+    gone_at = time.monotonic()
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < gone_at + 5, "orphans go on"
+        time.sleep(0.02)
+    print(f"the workers ended {time.monotonic() - gone_at:.2f} s after the command")
+    process.communicate()
+    (last,) = steps_kept(run)
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [record["meta_step"] for record in records if "loss" in record] == list(range(1, last + 1))
+    assert cli.main([*shortened(run), "--workers", "1"]) == 0
+
+
 def test_torchrun_starts_the_same(tmp_path: Path) -> None:
     by = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "headstart")
     code, out, lines = ended(started("train", *SMALL, "--meta-steps", "3", by=by))
@@ -428,6 +448,7 @@ def test_torchrun_starts_the_same(tmp_path: Path) -> None:
     (run,) = Path("runs").iterdir()  # rank 0 has picked it
     assert {path.name for path in run.iterdir()} == {
         "config.json", "metrics.jsonl", "checkpoints", "best.safetensors", "test.json", "test.safetensors",
+        "checksums.json", ".checksums.lock", ".lock",
     }  # fmt: skip
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 4
 

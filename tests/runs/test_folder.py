@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,10 @@ import torch
 from safetensors import safe_open
 
 from headstart.errors import BadInputError, RunStoppedError
-from headstart.runs.folder import Checkpoint, RunFolder, check_fits, read_config
+from headstart.runs.checkpoints import Checkpoint
+from headstart.runs.config import read_config
+from headstart.runs.folder import RunFolder
+from headstart.runs.tensor_files import check_fits
 
 CONFIG = {"ways": 5, "inner_lr": 0.4, "data_root": None, "out": "there", "device": "cpu"}
 
@@ -152,9 +153,12 @@ def void(_: object) -> None:
     """Makes a statement of an expression."""
 
 
-@pytest.mark.parametrize("name", ["meta_params.safetensors", "state.pt"])
+@pytest.mark.parametrize("taken_as_it_is", [False, True])
+@pytest.mark.parametrize("name", ["meta_params.safetensors", "state.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["empty", "truncated", "altered", "missing"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_remains(name: str, damage: str, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_remains(
+    name: str, damage: str, taken_as_it_is: bool, tmp_path: Path
+) -> None:
     run = RunFolder(tmp_path, CONFIG)
     run.save_checkpoint(checkpoint(1))
     run.save_checkpoint(checkpoint(2))
@@ -165,6 +169,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_remains(name: str, 
         (folder / name).unlink()
     else:
         (folder / name).write_bytes(damaged[damage])
+    if taken_as_it_is:
+        (tmp_path / "checksums.json").unlink()
     with pytest.raises(BadInputError) as refused:
         run.latest_checkpoint()
     sentence = str(refused.value)
@@ -173,38 +179,32 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_remains(name: str, 
     assert same(run.latest_checkpoint(), checkpoint(1))
 
 
-class Bomb:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("form", ["pickle", "torch"])
-def test_a_pickle_that_would_run_code_is_refused_and_not_run(form: str, tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run", CONFIG)
-    run.save_checkpoint(checkpoint(1))
-    exploded = tmp_path / "exploded"
-    buffer = io.BytesIO()
-    if form == "pickle":
-        pickle.dump({"seconds": Bomb(exploded)}, buffer)
-    else:
-        torch.save({"seconds": Bomb(exploded)}, buffer)
-    (run.path / "checkpoints" / "step-0000001" / "state.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(BadInputError, match=r"state\.pt is not a readable checkpoint"):
-        run.latest_checkpoint()
-    assert not exploded.exists()
-    pickle.loads(pickle.dumps(Bomb(exploded)))
-    assert exploded.exists()  # it was a real one
-
-
-def test_a_state_that_is_not_a_dictionary_is_refused(tmp_path: Path) -> None:
+def test_a_state_of_an_older_version_is_named_and_its_weights_can_still_be_had(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, CONFIG)
     run.save_checkpoint(checkpoint(1))
-    torch.save([1, 2], tmp_path / "checkpoints" / "step-0000001" / "state.pt")
-    with pytest.raises(BadInputError, match="not a headstart checkpoint"):
+    folder = tmp_path / "checkpoints" / "step-0000001"
+    for path in (tmp_path / "checksums.json", folder / "state.json", folder / "state.safetensors"):
+        path.unlink()
+    torch.save(checkpoint(1).state, folder / "state.pt")
+    with pytest.raises(BadInputError, match=r"older version of headstart, whose state\.pt is a pickle .*: evaluate"):
         run.latest_checkpoint()
+    assert run.best_meta_params()["w"][0] == 1
+
+
+@pytest.mark.parametrize("name", ["step-x", "step-1e3", "step--5", "step-١٢", "step-12", "step-" + "9" * 200])
+def test_what_is_not_called_like_a_checkpoint_is_none(name: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, CONFIG)
+    (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert run.latest_checkpoint() is None
+    run.save_checkpoint(checkpoint(1))
+    assert same(run.latest_checkpoint(), checkpoint(1))
+
+
+def test_checkpoints_of_more_than_ten_million_meta_steps_are_in_order(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, CONFIG)
+    for step in (9_999_999, 10_000_000):
+        run.save_checkpoint(checkpoint(step))
+    assert same(run.latest_checkpoint(), checkpoint(10_000_000))
 
 
 def test_a_checkpoint_of_another_learner_is_named_by_the_first_difference() -> None:
@@ -232,7 +232,10 @@ def test_a_run_is_evaluated_by_its_best_or_else_by_its_latest(tmp_path: Path) ->
     with safe_open(tmp_path / "best.safetensors", "pt") as file:
         assert file.metadata() == {"meta_step": "5"}
     (tmp_path / "best.safetensors").write_bytes(b"not it")
-    with pytest.raises(BadInputError, match=r"best\.safetensors is not a readable safetensors file; train"):
+    with pytest.raises(BadInputError, match=r"best\.safetensors is not as the run wrote it: .*; put the right"):
+        run.best_meta_params()
+    (tmp_path / "checksums.json").unlink()
+    with pytest.raises(BadInputError, match=r"best\.safetensors is not a readable safetensors file; put"):
         run.best_meta_params()
 
 
@@ -283,8 +286,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     [
         (b'{"ways": 5', "is not readable JSON"),
         (b"\xff\xfe\x00", "is not readable JSON"),
-        (b"[1, 2]", "holds no configuration"),
-        (None, "cannot be read: Is a directory"),
+        (b"[1, 2]", "holds no JSON object; the run cannot be used"),
+        (b'{"ways": ' + b"9" * 5000 + b"}", "is not readable JSON"),
+        (b'{"ways": ' + b"[" * 100_000, "is not readable JSON"),
+        (None, "is not a regular file"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_named(content: bytes | None, sentence: str, tmp_path: Path) -> None:
@@ -307,25 +312,41 @@ def test_what_holds_no_configuration_is_no_run(tmp_path: Path) -> None:
 # the log
 
 
-def test_the_log_is_cut_back_to_a_step_and_loses_a_torn_line(tmp_path: Path) -> None:
+def test_the_log_is_cut_back_to_a_checkpoint_and_loses_a_torn_line(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, CONFIG)
     run.cut_metrics(0)
-    run.append_metrics([{"meta_step": step, "loss": 0.1} for step in (1, 2, 3)])
+    run.append_metrics([{"meta_step": step, "loss": 0.1} for step in (1, 2)])
+    run.save_checkpoint(checkpoint(2))
+    run.append_metrics([{"meta_step": 3, "loss": 0.1}])
     with (tmp_path / "metrics.jsonl").open("a") as log:
         log.write('{"meta_step": 2, "lo')
+    run = RunFolder(tmp_path, CONFIG)
     run.cut_metrics(2)
     run.append_metrics([{"meta_step": 3, "loss": 0.2}])
+    run.save_checkpoint(checkpoint(3))
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert records == [{"meta_step": 1, "loss": 0.1}, {"meta_step": 2, "loss": 0.1}, {"meta_step": 3, "loss": 0.2}]
+    RunFolder(tmp_path, CONFIG).cut_metrics(3)
+    RunFolder(tmp_path, CONFIG).cut_metrics(0)  # without a checkpoint it begins anew
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
 
 
-@pytest.mark.parametrize("content", [b"{not json}\n", b'{"loss": 1}\n', b"[]\n", b"\xff\xff\n"])
-def test_a_log_that_cannot_be_read_is_named_and_left_alone(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"{not json}\n", b'{"loss": 1}\n', b"", b'{"meta_step": 1, "loss": 0.2}\n'])
+def test_a_log_that_is_not_the_run_s_is_named_and_left_alone(content: bytes, tmp_path: Path) -> None:
     run = RunFolder(tmp_path, CONFIG)
+    run.append_metrics([{"meta_step": 1, "loss": 0.1}])
+    run.save_checkpoint(checkpoint(1))
     (tmp_path / "metrics.jsonl").write_bytes(content)
-    with pytest.raises(BadInputError, match=r"metrics\.jsonl is not a readable log; delete it"):
+    with pytest.raises(BadInputError, match=r"metrics\.jsonl is not as the run wrote it, .*; delete it to go on"):
         run.cut_metrics(1)
+    with pytest.raises(BadInputError, match=r"metrics\.jsonl is not as the run wrote it"):
+        run.read_metrics("train the run anew")
     assert (tmp_path / "metrics.jsonl").read_bytes() == content
+    (tmp_path / "metrics.jsonl").unlink()  # the way out that it names
+    run.cut_metrics(1)
+    run.append_metrics([{"meta_step": 2, "loss": 0.1}])
+    run.save_checkpoint(checkpoint(2))
+    assert run.read_metrics("") == [{"meta_step": 2, "loss": 0.1}]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -35,9 +35,9 @@ def test_a_result_comes_back_with_the_score_of_every_task(run: RunFolder) -> Non
 
 def test_where_the_json_is_the_scores_are_too(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """`headstart reproduce` takes ``test.json`` for the sign that a run was tested."""
-    before = {path: path.read_bytes() for path in run.path.iterdir()}
+    before = {path: path.read_bytes() for path in run.path.glob("test*")}
     honest, other = os.fsync, Evaluation(MSE, SCORES + 1, "4567", transductive=True, seconds=1.0)
-    for writes in range(2):
+    for writes in range(4):
         left = iter(range(writes))
 
         def full(descriptor: int, left: object = left) -> None:
@@ -49,18 +49,21 @@ def test_where_the_json_is_the_scores_are_too(run: RunFolder, monkeypatch: pytes
             patch.setattr(os, "fsync", full)
             write_result(run, "test-again", other)
         names = {path.name for path in run.path.glob("test-again*")}
-        assert names == ({"test-again.safetensors"} if writes else set())
+        assert names == ({"test-again.safetensors"} if writes > 1 else set())
     assert {path: path.read_bytes() for path in before} == before
+    write_result(run, "test-again", other)
+    assert [read_result(run, stem, MSE).task_hash for stem in ("test", "test-again")] == ["0123abcd", "4567"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("test.json", None, "test.json is not there or not readable; evaluate the run again: headstart evaluate "),
-        ("test.json", b"{", "test.json is not there or not readable; evaluate the run again"),
-        ("test.json", b"[]", "test.json is not there or not readable; evaluate the run again"),
-        ("test.safetensors", None, "test.safetensors is not a readable safetensors file; evaluate the run again"),
-        ("test.safetensors", b"torn", "test.safetensors is not a readable safetensors file; evaluate the run again"),
+        ("test.json", None, "test.json is not there"),
+        ("test.json", b"{", "test.json is not readable JSON"),
+        ("test.json", b"[]", "test.json holds no JSON object"),
+        ("test.json", b"{}", "test.json is no result of headstart's"),
+        ("test.safetensors", None, "test.safetensors is not there"),
+        ("test.safetensors", b"torn", "test.safetensors is not a readable safetensors file"),
         ("test.safetensors", save({"w": torch.zeros(3, 2)}), "the scores beside it are not of one evaluation by mse"),
         ("test.safetensors", save({"scores": torch.zeros(4, 2)}), "the scores beside it are not of one evaluation"),
     ],
@@ -71,7 +74,10 @@ def test_a_result_that_cannot_be_read_names_the_way_out(
     (run.path / name).unlink()
     if content is not None:
         (run.path / name).write_bytes(content)
-    with pytest.raises(BadInputError, match=sentence):
+        with pytest.raises(BadInputError, match=f"{name} (is not as the run wrote it|has .* bytes, more than)"):
+            read_result(run, "test", MSE)
+    (run.path / "checksums.json").unlink()
+    with pytest.raises(BadInputError, match=f"{sentence}.*; evaluate the run again: headstart evaluate "):
         read_result(run, "test", MSE)
 
 
@@ -87,11 +93,13 @@ def test_the_log_is_read_without_a_line_that_a_kill_cut_short(run: RunFolder) ->
     assert read_log(run) == [{"meta_step": 1, "loss": 0.5}, {"meta_step": 2, "loss": 0.4}]
 
 
-@pytest.mark.parametrize("content", [None, "torn\n"])
+@pytest.mark.parametrize(
+    "content", [None, "torn\n", "[]\n", "{}\n", '{"meta_step": "1"}\n', '{"meta_step": ' + "9" * 5000 + "}\n"]
+)
 def test_a_log_that_cannot_be_read_is_named(run: RunFolder, content: str | None) -> None:
     if content:
         (run.path / "metrics.jsonl").write_text(content)
-    with pytest.raises(BadInputError, match=r"metrics.jsonl is not a readable log; train the run anew"):
+    with pytest.raises(BadInputError, match=r"metrics.jsonl is not .*; train the run anew"):
         read_log(run)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.errors import RunStoppedError
+from headstart.errors import BadInputError, RunStoppedError
 from headstart.system.files import write_bytes
 
 
@@ -55,6 +55,26 @@ def test_a_kill_before_the_end_leaves_the_old_file_intact(tmp_path: Path, monkey
         write_bytes(tmp_path / "weights", b"new")
     assert (tmp_path / "weights").read_bytes() == b"old"
     assert names(tmp_path) == ["weights"]
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link, target = tmp_path / "link", tmp_path / "elsewhere" / "weights"
+    link.symlink_to(target)  # which is not there yet
+    for content in (b"first", b"second"):
+        write_bytes(link, content)
+        assert link.is_symlink() and target.read_bytes() == content
+    assert names(target.parent) == ["weights"]
+
+
+def test_a_device_or_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/null")):
+        with pytest.raises(BadInputError, match=f"{path} is a device or a pipe, .*; name a file"):
+            write_bytes(path, b"new")
+    assert (tmp_path / "pipe").is_fifo() and Path("/dev/null").is_char_device()
+    assert names(tmp_path) == ["link", "pipe"]
 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer, lr_scheduler
 
+from headstart.distributed.processes import RankLostError
 from headstart.engine.meta_gradient import MetaGradient
 from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError, RunStoppedError
@@ -34,6 +35,7 @@ from headstart.training.state import TrainingState, description
 from headstart.training.validation import Validation
 from headstart.update_rules.adam import Adam
 from headstart.update_rules.sgd import SGD
+from run_files import rewrite_state
 
 TASKS = SinusoidTasks(shots=5, queries=5)
 
@@ -300,7 +302,7 @@ def test_a_description_of_a_learner_is_the_same_in_every_process() -> None:
 def test_a_state_without_what_it_must_hold_is_refused(content: dict[str, Any], tmp_path: Path) -> None:
     run = RunFolder(tmp_path, {})
     train(new_learner(), TASKS, meta_steps=1, meta_batch=2, run=run)
-    torch.save(content, tmp_path / "checkpoints" / "step-0000001" / "state.pt")
+    rewrite_state(tmp_path, lambda state: content)
     with pytest.raises(BadInputError, match=r"the checkpoint in .* is of"):
         train(new_learner(), TASKS, meta_steps=2, meta_batch=2, run=run)
 
@@ -369,6 +371,22 @@ def test_a_signal_finishes_the_step_and_saves_it(number: signal.Signals, tmp_pat
     assert checkpoint is not None and checkpoint.meta_step == 3
     assert equal(checkpoint.meta_params, copied(learner))
     assert [record["meta_step"] for record in records(tmp_path)] == [1, 2, 3]
+
+
+def test_a_process_whose_launcher_is_gone_drops_the_step_at_hand_and_saves_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, learner = RunFolder(tmp_path, {}), new_learner()
+    tasks = StopAt(3, lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setenv("HEADSTART_LAUNCHER", "1")
+    kept = r"started this process is gone \(the checkpoint of meta-step 2 is kept\); go on: headstart resume"
+    with pytest.raises(RankLostError, match=kept):
+        train(learner, tasks, meta_steps=9, meta_batch=2, run=run, stop_on_signal=True)
+    assert run.latest_step() == 2
+    validation = Validation(StopAt(1, lambda: signal.raise_signal(signal.SIGTERM)), every=4, count=3)  # type: ignore[arg-type]
+    with pytest.raises(RankLostError, match=r"started this process is gone$"):
+        train(learner, TASKS, meta_steps=9, meta_batch=2, run=run, stop_on_signal=True, validation=validation)
+    assert run.latest_step() == 2  # a validation that was begun is made anew, with its meta-step
 
 
 def test_a_signal_between_the_step_and_the_next_is_saved_as_well(

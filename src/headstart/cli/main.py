@@ -30,7 +30,7 @@ from headstart.cli.train import Resume, Train
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.experiments.settings import CHOICES, chosen, default_settings, misplaced
 from headstart.problems.settings import as_record
-from headstart.system.process import keep_compiled_programs, keep_freed_memory, launched, speaks
+from headstart.system.process import end_with_launcher, keep_compiled_programs, keep_freed_memory, launched, speaks
 
 SPIN_COUNT = "10000"
 """How long an idle thread of PyTorch's waits before it lets others run. The default is so long that a second process on
@@ -63,6 +63,7 @@ def run(argv: list[str]) -> int:
     if argv == ["--version"]:
         print(f"headstart {__version__}")
         return 0
+    end_with_launcher()
     command = parse(argv)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -103,22 +103,25 @@ def train(experiment: Experiment, tensorboard: bool) -> int:
     from headstart.experiments.run import open_run, path_of_run
     from headstart.runs.results import write_result
     from headstart.training.callbacks import tensorboard as board_in
+    from headstart.training.holding import held
 
     assert experiment.task_sets  # what is wrong with the data shows before there is a run folder
     path = from_first(lambda: path_of_run(experiment.settings))
-    with board_in(path) if tensorboard else nullcontext() as board:
+    with ExitStack() as held_open:
+        board = held_open.enter_context(board_in(path)) if tensorboard else None
         run = open_run(experiment.settings.replace(out=path))
+        held_open.enter_context(held(run))
         logger.info("run folder %s", path)
         state = experiment.train(run, [board] if board else [])
-    meta_steps = experiment.settings.outer_loop.meta_steps
-    if state.stopped_by is not None:
-        tell(f"stopped at meta-step {state.meta_step} of {meta_steps}; go on: headstart resume {path}")
-        return 128 + state.stopped_by if speaks() else 0
-    tell(f"trained {state.meta_step:,} meta-steps in {state.seconds:.0f} s, best at meta-step {state.best_step:,}")
-    tell_found(experiment)
-    result = experiment.test(experiment.learner)
-    if run:
-        report(result, write_result(run, "test", result))
+        meta_steps = experiment.settings.outer_loop.meta_steps
+        if state.stopped_by is not None:
+            tell(f"stopped at meta-step {state.meta_step} of {meta_steps}; go on: headstart resume {path}")
+            return 128 + state.stopped_by if speaks() else 0
+        tell(f"trained {state.meta_step:,} meta-steps in {state.seconds:.0f} s, best at meta-step {state.best_step:,}")
+        tell_found(experiment)
+        result = experiment.test(experiment.learner)
+        if run:
+            report(result, write_result(run, "test", result))
     return 0
 
 

@@ -14,6 +14,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from headstart.errors import RunStoppedError
+from headstart.system.process import as_launcher
 
 RUN_ID = "headstart"
 """By which a process knows that ``launch`` has started it, and not ``torchrun``."""
@@ -31,7 +32,7 @@ def started_by_launch() -> bool:
 def launch(argv: Sequence[str], workers: int) -> int:
     """Runs ``headstart *argv`` in ``workers`` processes that share this machine's threads, and returns its exit code.
 
-    SIGINT and SIGTERM are handed on, and waited for.
+    SIGINT and SIGTERM are handed on, and waited for. If this process is killed, the others end with it.
 
     Raises:
         RunStoppedError: one of the processes has not ended as the others; the sentence says how.
@@ -56,7 +57,8 @@ def launch(argv: Sequence[str], workers: int) -> int:
         logs_specs=DefaultLogsSpecs(os.devnull),
     )
     try:
-        elastic_launch(settings, sys.executable)("-P", "-m", "headstart", *argv)
+        with as_launcher():
+            elastic_launch(settings, sys.executable)("-P", "-m", "headstart", *argv)
     except SignalException as stop:
         return 128 + stop.sigval
     except ChildFailedError as failed:

@@ -208,9 +208,16 @@ class Experiment:
 
 
 def with_kept_split(trained: Settings) -> Settings:
-    """The settings of a run, with the split that it has kept if it has kept one."""
+    """The settings of a run, with the split that it has kept if it has kept one.
+
+    Raises:
+        BadInputError: that is not what the run wrote.
+    """
     kept = trained.run.out / SPLIT_FILE if trained.run.out else None
-    return trained.replace(split=str(kept)) if kept and kept.exists() else trained
+    if kept is None or not kept.exists():
+        return trained
+    RunFolder(kept.parent).read_json(SPLIT_FILE, "delete it, if the data are where they were in training")
+    return trained.replace(split=str(kept))
 
 
 def device_called(name: str) -> torch.device:

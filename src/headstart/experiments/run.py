@@ -10,7 +10,9 @@ from headstart.experiments.experiment import Experiment
 from headstart.experiments.records import settings_from_record
 from headstart.experiments.settings import Settings
 from headstart.learners.base import Learner
-from headstart.runs.folder import SPLIT_FILE, RunFolder, check_fits, check_same, read_config
+from headstart.runs.config import check_same, read_config
+from headstart.runs.folder import SPLIT_FILE, RunFolder
+from headstart.runs.tensor_files import check_fits
 
 
 def settings_of_run(path: Path) -> Settings:

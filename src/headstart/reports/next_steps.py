@@ -9,7 +9,7 @@ from headstart.problems.settings import flag
 from headstart.reports.page import Section
 from headstart.reports.sample import ReportedRun
 from headstart.reports.tables import Code, Strong, Table
-from headstart.runs.folder import PLACES
+from headstart.runs.config import PLACES
 
 
 def changed(settings: Settings) -> dict[str, object]:

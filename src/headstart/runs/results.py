@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save as tensors_to_bytes
-
 from headstart.errors import BadInputError
 from headstart.evaluation.result import Evaluation
 from headstart.learners.scoring import Metric
-from headstart.runs.folder import RunFolder, load_meta_params
-from headstart.system.files import write_bytes
+from headstart.runs.folder import RunFolder
 
 SCORES = "scores"
 """The tensor of ``test.safetensors``: ``[task, inner step]``, float32."""
@@ -26,8 +22,7 @@ def write_result(run: RunFolder, stem: str, result: Evaluation, changed: Mapping
     Raises:
         RunStoppedError: the folder cannot be written.
     """
-    scores = {SCORES: result.scores.float().contiguous()}
-    write_bytes(run.path / f"{stem}.safetensors", tensors_to_bytes(scores))
+    run.write_tensors(f"{stem}.safetensors", {SCORES: result.scores.float()})
     return run.write_json(f"{stem}.json", {**result.record(), **(changed or {})})
 
 
@@ -49,12 +44,12 @@ def read_result(run: RunFolder, stem: str, metric: Metric) -> Evaluation:
     """
     path, way_out = run.path / f"{stem}.json", f"evaluate the run again: headstart evaluate {run.path}"
     try:
-        record = json.loads(path.read_text())
+        record = run.read_json(path.name, way_out)
         hashed, transductive, seconds = (record[name] for name in ("task_hash", "transductive", "seconds"))
         sizes = [record["tasks"], record["inner_steps"] + 1]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{path} is not there or not readable; {way_out}.") from error
-    scores = load_meta_params(path.with_suffix(".safetensors"), way_out).get(SCORES)
+    except (KeyError, TypeError) as error:
+        raise BadInputError(f"{path} is no result of headstart's; {way_out}.") from error
+    scores = run.read_tensors(f"{stem}.safetensors", way_out).get(SCORES)
     if scores is None or [*scores.shape] != sizes or metric.name not in record:
         raise BadInputError(f"{path} and the scores beside it are not of one evaluation by {metric.name}; {way_out}.")
     return Evaluation(metric, scores.double(), hashed, transductive, seconds)
@@ -66,8 +61,4 @@ def read_log(run: RunFolder) -> list[dict[str, Any]]:
     Raises:
         BadInputError: there is no log, or it cannot be read.
     """
-    path = run.path / "metrics.jsonl"
-    try:
-        return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{path} is not a readable log; train the run anew.") from error
+    return run.read_metrics("train the run anew")

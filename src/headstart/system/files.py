@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from headstart.errors import RunStoppedError
+from headstart.errors import BadInputError, RunStoppedError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
@@ -41,9 +41,11 @@ def disk_errors(path: Path) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A new file to write, which becomes the file ``path`` when the block ends, and leaves no trace if it fails.
 
-    The bytes go to a temporary file in the same folder, reach the disk, and take the place of ``path`` in one step.
+    The bytes go to a temporary file in the same folder, reach the disk, and take the place of ``path`` in one step. Of
+    a link, the file that it leads to is replaced.
 
     Raises:
+        BadInputError: ``path`` is a device or a pipe.
         RunStoppedError: no disk space is left, or ``path`` cannot be written; the file that was there is intact.
 
     >>> import tempfile
@@ -53,14 +55,17 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     ...     Path(folder, "weights").read_bytes()
     b'1.5'
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     with disk_errors(path):
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            raise BadInputError(f"{path} is a device or a pipe, which a file cannot replace; name a file.")
         try:
             with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            temporary.replace(target)
         finally:
             with suppress(OSError):  # whether it can be removed must not hide why the write failed
                 temporary.unlink(missing_ok=True)
@@ -70,6 +75,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Makes ``content`` the content of the file ``path``, all of it or none of it.
 
     Raises:
+        BadInputError: ``path`` is a device or a pipe.
         RunStoppedError: no disk space is left, or ``path`` cannot be written; the file that was there is intact.
 
     >>> import tempfile

@@ -5,9 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 TOLD = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+LAUNCHER = "HEADSTART_LAUNCHER"
+"""The process that has started this one for a part of its work, by its number."""
+LAUNCHER_LOOKED_FOR = 0.2
+"""Seconds between two looks for it."""
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Names of ``mallopt``'s options, in ``malloc.h``."""
 
@@ -30,6 +38,34 @@ def local_rank() -> int:
 def local_count() -> int:
     """How many processes of the run are on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if launched() else 1
+
+
+@contextlib.contextmanager
+def as_launcher() -> Iterator[None]:
+    """A context in which the processes that are started know this one as the one that they end with."""
+    os.environ[LAUNCHER] = str(os.getpid())
+    try:
+        yield
+    finally:
+        del os.environ[LAUNCHER]
+
+
+def launcher_is_gone() -> bool:
+    """Whether the process is gone that this one is to end with."""
+    return LAUNCHER in os.environ and os.environ[LAUNCHER] != str(os.getppid())
+
+
+def end_with_launcher() -> None:
+    """Has this process sent SIGTERM once its launcher is gone, again and again until it ends."""
+
+    def look() -> None:
+        while True:
+            time.sleep(LAUNCHER_LOOKED_FOR)
+            if launcher_is_gone():
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    if LAUNCHER in os.environ:
+        threading.Thread(target=look, daemon=True).start()
 
 
 def cache_folder() -> Path:

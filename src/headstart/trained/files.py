@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from headstart.errors import BadInputError
 from headstart.experiments.build import build_learner
@@ -19,7 +18,7 @@ from headstart.experiments.settings import check
 from headstart.learners.base import Learner
 from headstart.learners.fitted import Fitted
 from headstart.params import Params
-from headstart.runs.folder import check_fits
+from headstart.runs.tensor_files import check_fits
 from headstart.system.files import write_bytes
 
 Kind = Literal["learner", "fitted"]
@@ -125,7 +124,6 @@ def learner_in_file(path: Path) -> tuple[Learner, dict[str, Any]]:
     content = read_trained(path, "learner")
     learner = rebuilt(content.made_from, path)
     check_fits(content.tensors, learner.meta_params, path)
-    check_kinds(content.tensors, learner.meta_params, path)
     learner.load_state_dict(content.tensors, strict=False)
     return learner, content.notes
 
@@ -178,14 +176,3 @@ def settings_of(made_from: dict[str, Any] | None) -> dict[str, Any]:
             "train it by `headstart train` and take hs.load(RUN)."
         )
     return made_from
-
-
-def check_kinds(found: Params, expected: Mapping[str, Tensor], path: Path) -> None:
-    """Refuses tensors of another type of number than the learner's.
-
-    Raises:
-        BadInputError: one is.
-    """
-    for name, value in expected.items():
-        if found[name].dtype != value.dtype:
-            raise BadInputError(f"{path} was damaged: {name!r} is of {found[name].dtype}, not {value.dtype}.")

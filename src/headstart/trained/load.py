@@ -13,7 +13,7 @@ from headstart.experiments.experiment import Experiment
 from headstart.experiments.run import best_learner, settings_of_run
 from headstart.learners.base import Learner
 from headstart.learners.fitted import Fitted
-from headstart.runs.folder import RunFolder, read_json
+from headstart.runs.folder import RunFolder
 from headstart.trained.files import fitted_in_file, learner_in_file
 
 logger = logging.getLogger(__name__)
@@ -63,10 +63,12 @@ def learner_of_run(path: Path) -> Trained:
         BadInputError: there is none yet, or it cannot be read.
     """
     settings = settings_of_run(path)
-    learner = best_learner(Experiment(settings.replace(device="cpu")), RunFolder(path))
+    run = RunFolder(path)
+    learner = best_learner(Experiment(settings.replace(device="cpu")), run)
     learner.inner_steps = settings.method.inner_steps_in_test
     calibration = path / "calibration.json"
-    notes = read_json(calibration) if calibration.exists() else {}
+    way_out = f"make it anew: headstart calibrate {path}"
+    notes = run.read_json(calibration.name, way_out) if calibration.exists() else {}
     if notes and notes.get("of") != digest(learner):
         logger.warning(
             "%s is of other meta-parameters than the run has now; `headstart calibrate` it anew", calibration

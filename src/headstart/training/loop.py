@@ -23,9 +23,10 @@ from headstart.randomness import derive_seed
 from headstart.runs.folder import RunFolder
 from headstart.tasks.distribution import TaskDistribution, where_drawn
 from headstart.training.callbacks import Callback, Event, tell
+from headstart.training.holding import holding_its_run
 from headstart.training.progress import Progress
 from headstart.training.state import TrainingState, restore, save
-from headstart.training.stopping import agree_to_stop, last_step_kept, stop_signals, what_is_kept
+from headstart.training.stopping import agree_to_stop, interruptible, last_step_kept, stop_signals, what_is_kept
 from headstart.training.validation import Validation, check_plateau, validate
 
 STEPS_AHEAD = 20
@@ -33,6 +34,7 @@ STEPS_AHEAD = 20
 then is it seen whether all is finite: the sentence may then name a later meta-step than the first bad one."""
 
 
+@holding_its_run
 def train(
     learner: Learner,
     tasks: TaskDistribution,
@@ -89,7 +91,8 @@ def train(
             this meta-step: a run goes on from there. A resumed run tells of the meta-steps that it makes.
 
     Raises:
-        BadInputError: an argument is out of its range, or the run's checkpoint is corrupt or of another learner.
+        BadInputError: an argument is out of its range, the checkpoint is corrupt or of another learner, or the run
+            is being trained by another process.
         RunStoppedError: the loss, the meta-gradient or a meta-parameter is not finite, or the disk is full; the last
             checkpoint is intact. Or another rank is gone, and if it went within a meta-step, a checkpoint of the last
             complete one is saved.
@@ -153,7 +156,8 @@ def train(
                     metrics = {name: value.clone() for name, value in metrics.items()}  # the next one writes over them
                 else:
                     recorded = None
-                    gradient, metrics = differentiate()
+                    with interruptible(state):
+                        gradient, metrics = differentiate()
             done = state.meta_step + 1
             validating = validation is not None and validation.is_due(done, meta_steps)
             saving = done % checkpoint_every == 0 or done == meta_steps

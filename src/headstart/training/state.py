@@ -19,7 +19,10 @@ from headstart.distributed.processes import from_first, world_size
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.params import Params
-from headstart.runs.folder import Checkpoint, RunFolder, check_fits
+from headstart.runs.checkpoints import Checkpoint
+from headstart.runs.folder import RunFolder
+from headstart.runs.tensor_files import check_fits
+from headstart.training.state_check import check_alike, check_position, check_steps
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class TrainingState:
         best: the best value of the metric in validation, reached after ``best_step`` outer updates.
         best_params: the meta-parameters that reached it.
         noted: the number of the signal that this process was sent, 0 for none.
+        interruptible: whether this process may end here without finishing what it does.
         stopped_by: the number of the signal that ended training early, on all ranks alike.
         log: records that are not yet in ``metrics.jsonl``.
     """
@@ -44,6 +48,7 @@ class TrainingState:
     best_step: int | None = None
     best_params: Params = field(default_factory=dict, repr=False)
     noted: int = 0
+    interruptible: bool = False
     stopped_by: int | None = None
     log: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
@@ -81,25 +86,28 @@ def restore(
         return
     path, checkpoint, best_params = start
     check_fits(checkpoint.meta_params, learner.meta_params, path)
+    if best_params:
+        check_fits(best_params, learner.meta_params, path)
     content = checkpoint.state
     there, here = content.get("made_by"), makers(outer, schedule)
     if there != here:
         raise BadInputError(f"the checkpoint in {path} is of {there}, not of {here}: use the former to go on.")
-    there, here = content.get("learner", ""), description(learner)
-    if there and there != here:
+    there, here = content.get("learner"), description(learner)
+    if there != here:
         raise BadInputError(
             f"the checkpoint in {path} is of {there}, not of {here}: build the learner as it was, or start a new run."
         )
     try:
-        outer.load_state_dict(as_run_here(content["optimizer"], outer))
+        check_position(content, checkpoint.meta_step)
+        restore_optimizer(content["optimizer"], outer, learner)
         if schedule:
+            check_alike(content["scheduler"], tree_map(plain_number, schedule.state_dict()), "scheduler")
             schedule.load_state_dict(content["scheduler"])
-        state.meta_step, state.seconds = checkpoint.meta_step, content["seconds"]
-        state.best, state.best_step = content["best"], content["best_step"]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise BadInputError(f"the checkpoint in {path} is of another optimizer or scheduler: {error}.") from error
+    state.meta_step, state.seconds = checkpoint.meta_step, content["seconds"]
+    state.best, state.best_step, state.best_params = content["best"], content["best_step"], best_params
     learner.load_state_dict(checkpoint.meta_params, strict=False)
-    state.best_params = best_params
     logger.info("going on from meta-step %d of %s", state.meta_step, path)
 
 
@@ -115,6 +123,20 @@ def read_start(run: RunFolder) -> tuple[Path, Checkpoint, Params] | None:
 def plain_number(value: Any) -> Any:
     """A number in the place of a scalar tensor; everything else as it is."""
     return value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
+
+
+def restore_optimizer(saved: dict[str, Any], outer: Optimizer, learner: Learner) -> None:
+    """Puts the optimizer to where it was saved.
+
+    Raises:
+        LookupError, ValueError, TypeError, AttributeError, RuntimeError: it is not its own state.
+    """
+    if not isinstance(saved["param_groups"], list):
+        raise TypeError("its param_groups are no list")
+    saved = as_run_here(saved, outer)
+    check_alike(saved["param_groups"], [{**group, "params": None} for group in outer.param_groups], "param_groups")
+    check_steps(saved, outer, learner)
+    outer.load_state_dict(saved)
 
 
 def as_run_here(saved: dict[str, Any], outer: Optimizer) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from headstart.distributed.processes import RankLostError, largest_over_ranks
 from headstart.runs.folder import RunFolder
-from headstart.system.process import launched
+from headstart.system.process import launched, launcher_is_gone
 from headstart.training.state import TrainingState
 
 
@@ -19,7 +19,10 @@ def stop_signals(state: TrainingState) -> Iterator[None]:
     """Notes the first SIGINT or SIGTERM in ``state.noted``; a second one acts as if there were no handler.
 
     Whoever stops all processes of a machine stops a launcher too, which hands the signal on: what one of several
-    processes is sent within a second counts as one.
+    processes is sent within a second counts as one. If the launcher is gone, what is ``interruptible`` is not finished.
+
+    Raises:
+        RankLostError: the launcher is gone.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -29,6 +32,11 @@ def stop_signals(state: TrainingState) -> Iterator[None]:
 
     def request_stop(number: int, frame: object) -> None:
         nonlocal noted_at
+        if launcher_is_gone():
+            state.noted = number
+            if state.interruptible:
+                raise RankLostError("the command that started this process is gone")
+            return
         now = time.monotonic()
         if number == state.noted and not (launched() and now < noted_at + 1):
             signal.signal(number, previous[signal.Signals(number)])
@@ -41,6 +49,16 @@ def stop_signals(state: TrainingState) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interruptible(state: TrainingState) -> Iterator[None]:
+    """A context that changes nothing which is trained."""
+    state.interruptible = True
+    try:
+        yield
+    finally:
+        state.interruptible = False
 
 
 def agree_to_stop(state: TrainingState) -> bool:
@@ -72,5 +90,5 @@ def what_is_kept(run: RunFolder | None) -> str:
     """What there is of a run that had to stop, for people."""
     if run is None:
         return "nothing was saved"
-    checkpoint = run.latest_checkpoint()
-    return f"the checkpoint of meta-step {checkpoint.meta_step} is kept" if checkpoint else "no checkpoint yet"
+    step = run.latest_step()
+    return "no checkpoint yet" if step is None else f"the checkpoint of meta-step {step} is kept"

@@ -17,6 +17,7 @@ from headstart.learners.base import Learner
 from headstart.runs.folder import RunFolder
 from headstart.tasks.distribution import TaskDistribution
 from headstart.training.state import TrainingState
+from headstart.training.stopping import interruptible
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,16 @@ def validate(
 ) -> Evaluation:
     """Evaluates the learner on the validation tasks and keeps its meta-parameters if they are the best so far, by the
     mean of its metric; one that is not a number is worse than any number."""
-    result = evaluate(
-        learner,
-        validation.tasks,
-        count=validation.count,
-        seed=seed,
-        purpose="validation",
-        inner_steps=validation.inner_steps,
-        execution=execution,
-    )
+    with interruptible(state):
+        result = evaluate(
+            learner,
+            validation.tasks,
+            count=validation.count,
+            seed=seed,
+            purpose="validation",
+            inner_steps=validation.inner_steps,
+            execution=execution,
+        )
     state.log.append(
         {
             "meta_step": state.meta_step,
