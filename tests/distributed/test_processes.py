@@ -30,7 +30,7 @@ from headstart.distributed import processes as ranks
 from headstart.distributed.processes import RankLostError
 from headstart.episodes import slice_tasks
 from headstart.experiments.experiment import device_called
-from headstart.runs.folder import load_meta_params
+from headstart.runs.reading import load_meta_params
 from methods import built, case, image_episodes, largest_difference, not_compiled
 
 TOLERANCE = 1e-10

@@ -20,7 +20,7 @@ from headstart.experiments.reproduction import read_records
 from headstart.experiments.settings import check, flags_of
 from headstart.reports.board import board_page
 from headstart.reports.results import against, results_page
-from headstart.runs.folder import PLACES
+from headstart.runs.reading import PLACES
 
 ROOT = Path(__file__).parents[2]
 RECORDS = [json.loads(path.read_text()) for path in sorted((ROOT / "results").glob("*.json"))]

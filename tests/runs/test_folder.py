@@ -16,7 +16,8 @@ import torch
 from safetensors import safe_open
 
 from headstart.errors import BadInputError, RunStoppedError
-from headstart.runs.folder import Checkpoint, RunFolder, check_fits, read_config
+from headstart.runs.folder import Checkpoint, RunFolder
+from headstart.runs.reading import check_fits, read_config
 
 CONFIG = {"ways": 5, "inner_lr": 0.4, "data_root": None, "out": "there", "device": "cpu"}
 

@@ -16,7 +16,8 @@ from headstart import __version__
 from headstart.errors import BadInputError
 from headstart.experiments.recipe import Recipe
 from headstart.experiments.settings import Settings
-from headstart.runs.folder import PLACES, RunFolder
+from headstart.runs.folder import RunFolder
+from headstart.runs.reading import PLACES
 from headstart.runs.results import read_log
 from headstart.system.files import disk_errors, write_bytes
 

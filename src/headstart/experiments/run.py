@@ -10,7 +10,8 @@ from headstart.experiments.experiment import Experiment
 from headstart.experiments.records import settings_from_record
 from headstart.experiments.settings import Settings
 from headstart.learners.base import Learner
-from headstart.runs.folder import RunFolder, check_fits, check_same, read_config
+from headstart.runs.folder import RunFolder
+from headstart.runs.reading import check_fits, check_same, read_config
 
 
 def settings_of_run(path: Path) -> Settings:

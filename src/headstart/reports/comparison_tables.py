@@ -11,7 +11,7 @@ from headstart.reports.colours import Style
 from headstart.reports.comparison import MeasuredRun
 from headstart.reports.page import Section
 from headstart.reports.tables import Strong, Table
-from headstart.runs.folder import PLACES
+from headstart.runs.reading import PLACES
 
 
 class Entry(NamedTuple):

@@ -12,7 +12,8 @@ from safetensors.torch import save as tensors_to_bytes
 from headstart.errors import BadInputError
 from headstart.evaluation.result import Evaluation
 from headstart.learners.scoring import Metric
-from headstart.runs.folder import RunFolder, load_meta_params
+from headstart.runs.folder import RunFolder
+from headstart.runs.reading import load_meta_params
 from headstart.system.files import write_bytes
 
 SCORES = "scores"

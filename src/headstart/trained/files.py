@@ -19,7 +19,7 @@ from headstart.experiments.settings import check
 from headstart.learners.base import Learner
 from headstart.learners.fitted import Fitted
 from headstart.params import Params
-from headstart.runs.folder import check_fits
+from headstart.runs.reading import check_fits
 from headstart.system.files import write_bytes
 
 Kind = Literal["learner", "fitted"]

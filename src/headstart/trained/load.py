@@ -13,7 +13,8 @@ from headstart.experiments.experiment import Experiment
 from headstart.experiments.run import best_learner, settings_of_run
 from headstart.learners.base import Learner
 from headstart.learners.fitted import Fitted
-from headstart.runs.folder import RunFolder, read_json
+from headstart.runs.folder import RunFolder
+from headstart.runs.reading import read_json
 from headstart.trained.files import fitted_in_file, learner_in_file
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,8 @@ from headstart.distributed.processes import from_first, world_size
 from headstart.errors import BadInputError
 from headstart.learners.base import Learner
 from headstart.params import Params
-from headstart.runs.folder import Checkpoint, RunFolder, check_fits
+from headstart.runs.folder import Checkpoint, RunFolder
+from headstart.runs.reading import check_fits
 
 logger = logging.getLogger(__name__)
 
