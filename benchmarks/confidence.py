@@ -39,7 +39,7 @@ def calibration_and_coverage(
         return 100 * calibration_error(torch.cat([F.pad(p, (0, most - p.shape[1])) for p in probabilities]), targets)
 
     before = error([task.scores.softmax(1) for task in scored])
-    after = error([calibration.probabilities(task.scores, task.shots) for task in scored])
+    after = error([calibration.confidence.probabilities(task.scores, task.shots) for task in scored])
     print(f"expected calibration error: {before:.2f} % before, {after:.2f} % after ({count} tasks of many sizes)")
     scores, held, widths = calibration.scores, {}, {}
     for support in supports:
@@ -65,7 +65,7 @@ def rejections(learner: hs.Learner, calibration: Calibration, data: Any, ways: i
         shown = support.targets < ways
         known = hs.Examples(support.inputs[shown], support.targets[shown])
         scores = learner.fit(known)(query.inputs)
-        low = calibration.plausibility(scores, shots_of(known.targets)) < 1 - REJECT
+        low = calibration.confidence.plausibility(scores, shots_of(known.targets)) < 1 - REJECT
         for of_shown in rejected:
             rejected[of_shown].append(low[(query.targets < ways) == of_shown])
     wrongly, rightly = (torch.cat(rejected[of_shown]).double().mean() for of_shown in (True, False))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import headstart as hs
 from headstart.experiments.experiment import Experiment
-from headstart.experiments.run import read_run, settings_of_run, trained_learner
+from headstart.experiments.run import best_learner, read_run, settings_of_run
 from headstart.randomness import derive_generator
 
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccaa22", "#aa3377"]
@@ -27,7 +27,7 @@ RIGHT_AND_WRONG = {True: "✓", False: "✗"}
 def draw(folder: Path, out: Path, task: int = 0) -> None:
     """One test task of the run in ``folder``: its support set, *F*, and what *f* says of five of its query examples."""
     experiment = Experiment(settings_of_run(folder))
-    learner = trained_learner(experiment, read_run(folder))
+    learner = best_learner(experiment, read_run(folder))
     episodes = experiment.task_sets.test.sample(1, derive_generator(0, "test", task))
     support, query = (hs.Examples(part.inputs[0], part.targets[0]) for part in episodes)
     task_params = learner.adapt(learner.meta_params, support)

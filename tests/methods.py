@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.fx.experimental import proxy_tensor
 
 import headstart as hs
+from headstart.episodes import first_of
 from headstart.models.searchable import OPERATIONS
 
 WAYS = 3
@@ -242,6 +243,26 @@ def built(learner: str, model: str) -> hs.Learner:
 def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
     assert left.keys() == right.keys()
     return max((left[name] - right[name]).abs().max().item() for name in left)
+
+
+def plain_meta_gradient(
+    model: nn.Module,
+    episodes: hs.Episodes,
+    loss_of: Callable[[dict[str, Tensor], hs.Examples], Tensor],
+    inner_lr: float,
+    inner_steps: int,
+) -> dict[str, Tensor]:
+    """MAML's exact meta-gradient by a plain loop over tasks and inner steps with ``torch.autograd`` alone."""
+    start = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
+    losses = []
+    for task in range(len(first_of(episodes.query.targets))):
+        point, episode = dict(start), episodes.task(task)
+        for _ in range(inner_steps):
+            slopes = torch.autograd.grad(loss_of(point, episode.support), list(point.values()), create_graph=True)
+            point = {name: value - inner_lr * slope for (name, value), slope in zip(point.items(), slopes, strict=True)}
+        losses.append(loss_of(point, episode.query))
+    slopes = torch.autograd.grad(torch.stack(losses).mean(), list(start.values()))
+    return {f"model.{name}": slope for name, slope in zip(start, slopes, strict=True)}
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def test_a_run_is_sure_of_itself_once_it_is_calibrated(
     assert "accuracy to expect: " in capsys.readouterr().out
     calibration = load_classes(tmp_path / "abc.safetensors").calibration
     assert calibration is not None
-    assert calibration.probabilities(torch.zeros(1, 3), torch.ones(3)).sum().item() == pytest.approx(1)
+    assert calibration.confidence.probabilities(torch.zeros(1, 3), torch.ones(3)).sum().item() == pytest.approx(1)
     assert main(["predict", str(tmp_path / "abc.safetensors"), str(support), "--reject", "0.95"]) == 0
 
 

@@ -443,6 +443,7 @@ def test_evaluating_another_way_leaves_test_json_and_the_run_alone(
         ("--test-inner-steps 5", "test-5steps.json"),
         ("--test-seed 9", "test-seed9.json"),
         ("--inductive", "test-inductive.json"),
+        ("--test-interval 0.005 --test-tasks 4", "test-4tasks-0.005interval.json"),
         ("--test-inner-steps 0 --inductive", "test-0steps-inductive.json"),
     ]:
         assert cli.main(["evaluate", str(glyph_run), *flags.split()]) == 0
@@ -451,6 +452,15 @@ def test_evaluating_another_way_leaves_test_json_and_the_run_alone(
         assert result["transductive"] == ("inductive" not in name)
         forget(glyph_run / name)
     assert content(glyph_run) == before
+
+
+def test_a_run_is_tested_until_the_interval_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.evaluation.evaluate.BLOCK", 2)
+    assert cli.main(["train", *SMALL, "--test-tasks", "6", "--test-interval", "1000", "--out", "run"]) == 0
+    assert json.loads(Path("run/test.json").read_text())["tasks"] == 2
+    assert json.loads(Path("run/config.json").read_text())["test_interval"] == 1000
+    assert cli.main(["evaluate", "run", "--inductive", "--test-interval", "500"]) == 0
+    assert json.loads(Path("run/test-500interval-inductive.json").read_text())["tasks"] == 2
 
 
 def test_a_method_that_makes_its_head_for_the_task_is_evaluated_with_other_ways(

@@ -222,6 +222,14 @@ def test_one_that_was_built_in_python_is_pickled_with_it() -> None:
 class Doubtful:
     """A calibration that halves scores, and finds plausible what is more than 60 % probable."""
 
+    @property
+    def confidence(self) -> Doubtful:
+        return self
+
+    @property
+    def scores(self) -> Doubtful:
+        return self
+
     def probabilities(self, scores: torch.Tensor, shots: torch.Tensor) -> torch.Tensor:
         assert shots.shape == scores.shape[1:]
         return (scores / 2).softmax(1)
@@ -277,6 +285,24 @@ def test_a_calibration_of_the_library_takes_its_scores(tmp_path: Path) -> None:
     assert np.array_equal(classifier.predict(images, reject=0.95), classifier.predict(images))
     assert set(classifier.predict(images, reject=0.05).tolist()) == {-1}
     assert classifier.expected_score().value == 0.5
+
+
+def test_a_loaded_learner_has_the_calibration_that_its_file_has(calibrated: Path) -> None:
+    images, kinds = drawings()
+    learner = hs.load(calibrated)
+    by_path, by_object = (hs.FewShotClassifier(source).fit(images, kinds) for source in (calibrated, learner))
+    assert np.array_equal(by_object.predict_proba(images), by_path.predict_proba(images))
+    assert by_object.expected_score() == by_path.expected_score()
+    assert clone(by_object).fit(images, kinds).expected_score() == by_path.expected_score()
+
+
+def test_a_learner_that_was_trained_on_has_its_calibration_no_more(calibrated: Path) -> None:
+    images, kinds = drawings()
+    learner = hs.load(calibrated)
+    with torch.no_grad():
+        next(iter(learner.meta_params.values())).add_(1)
+    with pytest.raises(hs.BadInputError, match="has no calibration"):
+        hs.FewShotClassifier(learner).fit(images, kinds).expected_score()
 
 
 def test_without_a_calibration_it_says_neither() -> None:

@@ -151,7 +151,10 @@ def test_a_calibration_is_kept_as_json(glyphs: hs.ImageClasses) -> None:
     again = Calibration.from_record(json.loads(json.dumps(calibration.record())))
     assert again == calibration
     ((task,), (support,)) = observed(small, tasks, 1, seed=3)
-    assert torch.equal(again.probabilities(task.scores, task.shots), calibration.probabilities(task.scores, task.shots))
+    assert torch.equal(
+        again.confidence.probabilities(task.scores, task.shots),
+        calibration.confidence.probabilities(task.scores, task.shots),
+    )
     assert support.queries == len(task.targets)
 
 

@@ -208,6 +208,35 @@ def test_the_hash_is_the_same_in_every_process() -> None:
     assert output.strip() == here
 
 
+# until the interval is narrow enough
+
+
+@pytest.mark.parametrize("transductive", [True, False])
+def test_tasks_are_evaluated_in_rounds_until_the_interval_is_what_was_asked_for(
+    transductive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headstart.evaluation.evaluate.BLOCK", 5)
+    kind: dict[str, Any] = {"transductive": transductive, "seed": 1}
+    first, second, third = (evaluate(maml(), image_tasks(), count=count, **kind) for count in (5, 10, 15))
+    assert first.interval > second.interval > third.interval  # one round is not enough, nor are two
+    result = evaluate(maml(), image_tasks(), count=20, interval=third.interval, **kind)
+    assert result.tasks == 15 and result.record()["tasks"] == 15
+    assert result.task_hash == third.task_hash and result.scores.equal(third.scores)
+
+
+def test_an_interval_that_is_never_reached_takes_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.evaluation.evaluate.BLOCK", 5)
+    assert evaluate(maml(), image_tasks(), count=12, interval=1e-9).tasks == 12
+    diverging = MAML(MLP(), inner_lr=1e30, inner_steps=2)
+    assert evaluate(diverging, SinusoidTasks(shots=3, queries=3), count=12, interval=1e9).tasks == 12
+
+
+@pytest.mark.parametrize("interval", [0.0, -1.0, math.nan, math.inf])
+def test_an_interval_that_is_none_is_refused(interval: float) -> None:
+    with pytest.raises(BadInputError, match=r"interval=.* must be positive and finite, or None"):
+        evaluate(regressor(), SinusoidTasks(shots=2, queries=2), count=3, interval=interval)
+
+
 # what stays as it is
 
 

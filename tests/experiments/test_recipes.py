@@ -75,6 +75,10 @@ def test_a_recipe_is_trained_tested_and_recorded(small: str, capfd: pytest.Captu
     before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
     assert cli.main(["reproduce", small, "--budget", "0.5"]) == 0, "what is there is not done again"
     assert {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()} == before
+    assert cli.main(["reproduce", small, "--test-interval", "1e-9", "--results", "others"]) == 0
+    (other,) = read_records(Path("others"))
+    assert other["command"].endswith("--seed 0 --test-interval 1e-09") and other["settings"]["test_interval"] == 1e-9
+    assert other["tasks"] == 3, "so narrow an interval takes all tasks"
     capfd.readouterr()
     assert cli.main(["results", "--out", "page.md", "--board", "board.md"]) == 0
     (row,) = [line for line in Path("page.md").read_text().splitlines() if line.startswith("| small |")]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import headstart as hs
-from methods import EXECUTIONS, largest_difference
+from methods import EXECUTIONS, largest_difference, plain_meta_gradient
 
 Targets = Any
 
@@ -99,8 +99,7 @@ def parts(name: str) -> tuple[hs.Learner, Tasks]:
 def test_every_execution_gives_the_meta_gradient_of_a_plain_loop(name: str, only_traced: None) -> None:
     learner, tasks = parts(name)
     model, loss = learner.model, LOSSES[name][0]
-    start = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
-    episodes, losses = tasks.sample(3, torch.Generator().manual_seed(0)), []
+    episodes = tasks.sample(3, torch.Generator().manual_seed(0))
 
     def loss_of(weights: dict[str, Tensor], examples: hs.Examples) -> Tensor:
         predictions = functional_call(model, weights, (examples.inputs,))
@@ -108,14 +107,7 @@ def test_every_execution_gives_the_meta_gradient_of_a_plain_loop(name: str, only
         value: Tensor = loss(predictions, examples.targets, *more)
         return value
 
-    for task in range(3):
-        point, episode = dict(start), episodes.task(task)
-        for _ in range(2):
-            slopes = torch.autograd.grad(loss_of(point, episode.support), list(point.values()), create_graph=True)
-            point = {name: value - 0.3 * slope for (name, value), slope in zip(point.items(), slopes, strict=True)}
-        losses.append(loss_of(point, episode.query))
-    slopes = torch.autograd.grad(torch.stack(losses).mean(), list(start.values()))
-    expected = {f"model.{name}": slope for name, slope in zip(start, slopes, strict=True)}
+    expected = plain_meta_gradient(model, episodes, loss_of, inner_lr=0.3, inner_steps=2)
     for settings in (*EXECUTIONS.values(), {"compile": "whole"}, {"compile": "updates"}):
         found, _ = hs.MetaGradient(learner, **settings)(learner.meta_params, episodes)
         assert largest_difference(found, expected) < 1e-12, settings

@@ -26,6 +26,7 @@ LABELS = {
     "shots": "{}shots",
     "test_queries": "{}queries",
     "test_tasks": "{}tasks",
+    "test_interval": "{}interval",
     "test_inner_steps": "{}steps",
 }
 """What can be changed of a run's settings, and how the name of the result says so."""
@@ -62,7 +63,9 @@ class Evaluate:
     test_queries: int | None = None
     """Query examples per class; as trained if None."""
     test_tasks: int | None = None
-    """Number of test tasks; as trained if None."""
+    """Number of test tasks, at most; as trained if None."""
+    test_interval: float | None = None
+    """Half the 95 % interval at which the test ends, looked at after every hundred tasks; as trained if None."""
     test_inner_steps: int | None = None
     """Inner updates; as trained if None."""
     test_seed: int = 0
@@ -111,20 +114,29 @@ class Evaluate:
 
     def evaluate(self, experiment: Experiment) -> int:
         """Evaluates the run, and keeps the result beside it, named by what was changed."""
-        from headstart.experiments.run import read_run, trained_learner
+        from headstart.experiments.run import best_learner, read_run
         from headstart.runs.results import write_result
 
         run = read_run(self.run)
-        learner = trained_learner(experiment, run)
+        learner = best_learner(experiment, run)
         result = experiment.test(learner, seed=self.test_seed, transductive=not self.inductive)
         trained, evaluated = experiment.as_trained.record(), experiment.settings.record()
         trained = {**self.unchanged(experiment.as_trained).record(), "problem": trained["problem"]}
         changed = {name: value for name, value in evaluated.items() if value != trained.get(name) and name in LABELS}
-        labels = [LABELS[name].format(Path(str(changed[name])).stem) for name in LABELS if name in changed]
+        labels = [LABELS[name].format(in_words(changed[name])) for name in LABELS if name in changed]
         labels += ["inductive"] * self.inductive + [f"seed{self.test_seed}"] * (self.test_seed != 0)
         if run:
             report(result, write_result(run, "-".join(["test", *labels]), result, changed))
         return 0
+
+
+def in_words(value: object) -> str:
+    """A changed setting as a part of a file's name: a path by its last part alone.
+
+    >>> in_words("drawings/mine.csv"), in_words(0.005)
+    ('mine', '0.005')
+    """
+    return f"{value:g}" if isinstance(value, float) else Path(str(value)).stem
 
 
 def on_problem(trained: Settings, name: str) -> Settings:

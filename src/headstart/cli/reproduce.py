@@ -44,6 +44,8 @@ class Reproduce:
     """First seed."""
     data_root: Path | None = None
     """Folder of the Omniglot zips or of their content."""
+    test_interval: Rate | None = None
+    """Half the 95 % interval at which the tests end, looked at after every hundred tasks; all tasks if None."""
     workers: Count | None = None
     """Processes that share the tasks of a meta-step; chosen by itself if None."""
     runs: Path = Path("runs/reproduce")
@@ -57,6 +59,7 @@ class Reproduce:
         recipe = recipe_called(self.recipe)
         for seed in range(self.seed, self.seed + self.seeds):
             words = f"{self.recipe} --budget {self.budget:g} --seed {seed}"
+            words += f" --test-interval {self.test_interval:g}" if self.test_interval else ""
             if code := self.run_one(recipe.at(self.budget, seed), words):
                 return code
         return 0
@@ -70,8 +73,10 @@ class Reproduce:
         from headstart.experiments.reproduction import MODES, record_of, write_record
 
         stem = self.recipe.removesuffix("-inductive")
+        stem += f"-{self.test_interval:g}interval" if self.test_interval else ""
         out = self.runs / f"{stem}-{settings.outer_loop.meta_steps}-seed{settings.run.seed}"
-        places = {"out": out, "workers": self.workers, "data_root": self.data_root}
+        given = {"workers": self.workers, "data_root": self.data_root, "test_interval": self.test_interval}
+        places = {"out": out, **given}
         settings = settings.replace(**{k: v for k, v in places.items() if v is not None and k in settings.record()})
         train, evaluate = Train(**dict(settings.groups())), Evaluate(out, inductive=True)
         train_argv, evaluate_argv = ["train", *flags_of(settings)], ["evaluate", str(out), "--inductive"]

@@ -39,14 +39,16 @@ class Programs:
     Args:
         may_draw: whether functions may draw random numbers, which are others at every call; otherwise those that do
             fail to compile.
+        convolutions: the context in which functions are traced: convolutions over patches are fastest where they are
+            differentiated, native ones in a forward pass alone.
 
     >>> programs = Programs()
     >>> programs("double", lambda values: {"y": 2 * values["x"]}, {"x": torch.tensor(1.5)})
     {'y': tensor(3.)}
     """
 
-    def __init__(self, may_draw: bool = True) -> None:
-        self.may_draw, self.failed = may_draw, False
+    def __init__(self, may_draw: bool = True, convolutions: Callable[[], Any] = ConvolutionsByIm2col) -> None:
+        self.may_draw, self.convolutions, self.failed = may_draw, convolutions, False
         self.programs: dict[Hashable, Callable[..., Any]] = {}
         self.compiled: list[tuple[GraphModule, Callable[..., Any]]] = []
 
@@ -64,7 +66,7 @@ class Programs:
 
     def _program(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
         started = time.perf_counter()
-        graph = traced(function, arguments)
+        graph = traced(function, arguments, self.convolutions)
         if known := [program for other, program in self.compiled if same(graph, other)]:
             return known[0]
         tags = {tag for node in graph.graph.nodes for tag in getattr(node.target, "tags", ())}
@@ -76,9 +78,12 @@ class Programs:
         return program
 
 
-def traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> GraphModule:
-    """What ``function`` does to the tensors in ``arguments``, as plain operations, with convolutions over patches."""
-    with ConvolutionsByIm2col():
+def traced(
+    function: Callable[..., Any], arguments: tuple[Any, ...], convolutions: Callable[[], Any] = ConvolutionsByIm2col
+) -> GraphModule:
+    """What ``function`` does to the tensors in ``arguments``, as plain operations, with ``convolutions`` as they are in
+    that context."""
+    with convolutions():
         graph: GraphModule = make_fx(lambda *inputs: function(*inputs))(*arguments)
     return graph
 

@@ -13,7 +13,7 @@ from headstart.errors import BadInputError
 from headstart.estimators.fits import Fit, arrays_of_fit, fit_of_arrays, fitted_to, with_steps
 from headstart.estimators.inputs import Inputs, inputs_for, inputs_of_record
 from headstart.learners.base import Learner
-from headstart.trained.load import Trained, load_trained
+from headstart.trained.load import Trained, load_trained, notes_of
 
 
 class Options(NamedTuple):
@@ -63,7 +63,7 @@ def trained_learner(source: Any, inner_steps: int | None = None) -> Trained:
     Raises:
         BadInputError: there is none.
     """
-    learner, notes = Trained(source, {}) if isinstance(source, Learner) else load_trained(source)
+    learner, notes = Trained(source, notes_of(source)) if isinstance(source, Learner) else load_trained(source)
     return Trained(with_steps(learner, inner_steps), notes)
 
 

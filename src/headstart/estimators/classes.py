@@ -44,7 +44,9 @@ class AdaptedClasses(Adapted):
         return self._probabilities(self.outputs(X))
 
     def _probabilities(self, scores: Tensor) -> Tensor:
-        return self.calibration.probabilities(scores, self.shots) if self.calibration else scores.softmax(1)
+        if self.calibration is None:
+            return scores.softmax(1)
+        return self.calibration.confidence.probabilities(scores, self.shots)
 
     def predict(self, X: Any, reject: float | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
         """The most probable label of each example, and its probability.
@@ -66,8 +68,8 @@ class AdaptedClasses(Adapted):
     def _plausible(self, scores: Tensor, reject: float) -> Tensor:
         if not 0 < reject <= 0.99:
             raise BadInputError(f"reject={reject} must lie between 0 and 0.99, such as 0.95.")
-        calibration = calibrated(self.calibration, "what is none of the classes")
-        return calibration.plausibility(scores, self.shots) >= 1 - reject
+        confidence = calibrated(self.calibration, "what is none of the classes").confidence
+        return confidence.plausibility(scores, self.shots) >= 1 - reject
 
     def expected_score(self, learner: Learner) -> ExpectedScore:
         """The accuracy to expect of ``learner`` on more examples of the same classes.
@@ -75,9 +77,9 @@ class AdaptedClasses(Adapted):
         Raises:
             BadInputError: the learner has no calibration.
         """
-        calibration = calibrated(self.calibration, "the accuracy to expect")
+        models = calibrated(self.calibration, "the accuracy to expect").scores
         assert self.support, "it was adapted in this process, or its record holds the support set"
-        return calibration.expected_score(learner, self.support)
+        return models.expected_score(learner, self.support)
 
     def record(self) -> dict[str, Any]:
         """As numbers, words and arrays."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from headstart.estimators.adapted import Adapted, trained_learner
-from headstart.estimators.inputs import example_of, takes_images
+from headstart.estimators.inputs import example_shape, takes_images
 from headstart.estimators.pictures import are_pictures
 from headstart.estimators.scikit_learn import BaseEstimator, check_is_fitted, validate_data
 from headstart.learners.base import Learner
@@ -29,7 +29,7 @@ class FewShot(BaseEstimator):  # type: ignore[misc]
         """The learner, and the examples with their targets, tables of numbers as scikit-learn checks them."""
         trained = trained_learner(self.learner, self.inner_steps)
         self.__dict__.pop("n_features_in_", None)  # which images have not
-        if not is_table(X, example_of(trained.learner)):
+        if not is_table(X, example_shape(trained.learner)):
             return trained, X, y
         return trained, *validate_data(self, X, y, allow_nd=True, multi_output=True, dtype=np.float64)
 

@@ -56,7 +56,7 @@ def fits_of(learner: Learner, support: Examples, permutations: int, generator: t
         BadInputError: the learner cannot tell so many classes, or cannot take such examples.
     """
     ways = 1 + int(support.targets.max())
-    outputs = outputs_of(learner, support)
+    outputs = most_classes(learner, support)
     if outputs is not None and outputs < ways:
         raise BadInputError(
             f"{ways} classes are more than the {outputs} that this learner can tell apart; take one that makes its "
@@ -82,7 +82,7 @@ def fitted_to(learner: Learner, support: Examples, inner_steps: int | None = Non
         ) from error
 
 
-def outputs_of(learner: Learner, support: Examples) -> int | None:
+def most_classes(learner: Learner, support: Examples) -> int | None:
     """How many classes a learner can tell apart at most; ``None`` if any number.
 
     Raises:

@@ -102,7 +102,7 @@ def inputs_for(learner: Learner, X: Any, prepare: str | None) -> Inputs:  # noqa
         BadInputError: ``prepare`` is unknown, or does not fit the learner.
     """
     made_from = learner.made_from or {}
-    example = example_of(learner)
+    example = example_shape(learner)
     of_ink = "ink" in made_from or made_from.get("form") == "drawing"
     draws = of_ink and takes_images(example) and made_from["example"][0] == 1 and len({*made_from["example"][1:]}) == 1
     if prepare not in PREPARES:
@@ -115,7 +115,7 @@ def inputs_for(learner: Learner, X: Any, prepare: str | None) -> Inputs:  # noqa
     return Inputs(example, "drawing" if drawing else "none", inverted, black, white, is_double(learner))
 
 
-def example_of(learner: Learner) -> tuple[int, ...] | None:
+def example_shape(learner: Learner) -> tuple[int, ...] | None:
     """The shape of an example that a learner takes; ``None`` if it was built in Python, and does not say."""
     return tuple(learner.made_from["example"]) if learner.made_from else None
 

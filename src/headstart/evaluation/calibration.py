@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from torch import Tensor
-
-from headstart.episodes import Examples
 from headstart.errors import BadInputError
 from headstart.evaluation.confidence import Confidence, ScoredTask, confidence_in
-from headstart.evaluation.expected_score import (
-    ExpectedScore,
-    ScoreModels,
-    SupportTask,
-    score_models,
-    shots_of,
-    support_signs,
-)
+from headstart.evaluation.expected_score import ScoreModels, SupportTask, score_models, shots_of, support_signs
 from headstart.evaluation.tasks_of_many_sizes import tasks_of_many_sizes
 from headstart.learners.base import Learner
 from headstart.tasks.classification import ClassificationTasks
@@ -33,23 +23,11 @@ class Calibration:
 
     Attributes:
         confidence: what makes probabilities of its scores, and says what is plausible.
-        scores: what makes an expected accuracy of a support set.
+        scores: what makes an expected accuracy of a support set and its learner.
     """
 
     confidence: Confidence
     scores: ScoreModels
-
-    def probabilities(self, scores: Tensor, shots: Tensor) -> Tensor:
-        """How likely each class is, if one of them it is: scores ``[query, ways]``, shots ``[ways]``."""
-        return self.confidence.probabilities(scores, shots)
-
-    def plausibility(self, scores: Tensor, shots: Tensor) -> Tensor:
-        """How plausible it is that a query is of any of the classes, ``[query]``: reject it below ``1 - reject``."""
-        return self.confidence.plausibility(scores, shots)
-
-    def expected_score(self, learner: Learner, support: Examples) -> ExpectedScore:
-        """The accuracy to expect of ``learner.fit(support)``, with its 95 % interval."""
-        return self.scores.expected_score(learner, support)
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +11,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from headstart.distributed.processes import gather_in_order, own, part_of
+from headstart.distributed.processes import gather_in_order, own, part_of, world_size
 from headstart.engine.meta_gradient import check_targets
 from headstart.engine.planning import Execution, tasks_per_chunk
-from headstart.episodes import Episodes, slice_tasks
+from headstart.episodes import Episodes, first_of, slice_tasks
 from headstart.errors import BadInputError
 from headstart.evaluation.fixed_tasks import fixed_tasks, update_digest
+from headstart.evaluation.one_by_one import one_by_one, sees_only_itself
 from headstart.evaluation.result import Evaluation
-from headstart.evaluation.scores import over_first_axis, scores_by_inner_step
+from headstart.evaluation.scores import Predict, over_first_axis, scores_by_inner_step
 from headstart.learners.base import Learner
 from headstart.learners.heads import set_to
 from headstart.params import Params
@@ -25,7 +27,7 @@ from headstart.randomness import derive_seed
 from headstart.tasks.distribution import TaskDistribution
 
 BLOCK = 100
-"""Tasks that are drawn at a time."""
+"""Tasks of a round: they are drawn at a time."""
 
 
 @torch.no_grad()
@@ -40,6 +42,7 @@ def evaluate(
     inner_steps: int | None = None,
     transductive: bool = True,
     execution: Execution = "auto",
+    interval: float | None = None,
 ) -> Evaluation:
     """Adapts to ``count`` fixed tasks and takes the learner's metric on their query sets, with dropout off; the
     meta-parameters, the module's mode and the global random generator stay as they are.
@@ -57,9 +60,13 @@ def evaluate(
         seed: of the tasks.
         purpose: part of the seed, so that validation and test tasks differ where they share a distribution.
         inner_steps: the learner's own if ``None``.
-        transductive: whether the query examples of a task are predicted together.
+        transductive: whether the query examples of a task are predicted together. Otherwise each is predicted in a
+            batch of the support set and itself; where a prediction does not depend on the rest of its batch that is the
+            same, and is found out.
         execution: ``"loop"`` takes one task after the other without ``vmap``, for models that it cannot run; all other
             forms are the same here, chunks.
+        interval: ends the evaluation before ``count`` tasks, as soon as half the width of the 95 % interval of the
+            result is at most this; it is looked at after every hundred tasks.
 
     Raises:
         BadInputError: a number is out of its range, or the model has too few outputs for the tasks.
@@ -76,36 +83,68 @@ def evaluate(
         raise BadInputError(
             f"an evaluation needs two or more tasks and no negative inner steps, not {count=}, {steps=}."
         )
-    started = time.perf_counter()
+    if interval is not None and not 0 < interval < math.inf:
+        raise BadInputError(f"interval={interval} must be positive and finite, or None for all {count} tasks.")
+    started, digest = time.perf_counter(), hashlib.sha256()
     params = learner.meta_params if meta_params is None else meta_params
     device = next(iter(params.values())).device
-
-    def task_scores(episode: Episodes) -> Tensor:
-        return scores_by_inner_step(learner, params, episode, steps, transductive, execution)
-
-    digest = hashlib.sha256()
-    scores = [torch.empty(0, steps + 1, device=device)]
-    chunk = 1
-    mine = part_of(count)
+    rounds: Rounds | None = None
+    found: list[Tensor] = []
     with evaluating(learner, device, derive_seed(seed, own(purpose), -1)):
         for start in range(0, count, BLOCK):
-            block = range(start, min(start + BLOCK, count))
-            episodes = fixed_tasks(tasks, seed, purpose, block).to(device)
+            episodes = fixed_tasks(tasks, seed, purpose, range(start, min(start + BLOCK, count))).to(device)
             update_digest(digest, episodes)
-            if start == 0:
+            if rounds is None:
                 learner = set_to(learner, episodes)
                 check_targets(learner, params, episodes)
-                chunk = tasks_per_chunk(learner, params, episodes) if transductive else 1
-            first, stop = max(block.start, mine.start) - start, min(block.stop, mine.stop) - start
-            chunks = [slice_tasks(episodes, task, min(task + chunk, stop)) for task in range(first, stop, chunk)]
-            scores += [over_first_axis(task_scores, execution)(part) for part in chunks]
-    return Evaluation(
-        metric=learner.metric_for(episodes.query.targets),
-        scores=gather_in_order(torch.cat(scores).cpu().double()),
-        task_hash=digest.hexdigest(),
-        transductive=transductive,
-        seconds=time.perf_counter() - started,
-    )
+                rounds = Rounds(learner, params, steps, execution, episodes, transductive, count)
+            found.append(gather_in_order(rounds.scores(episodes).cpu().double()))
+            result = Evaluation(
+                metric=learner.metric_for(episodes.query.targets),
+                scores=torch.cat(found),
+                task_hash=digest.hexdigest(),
+                transductive=transductive,
+                seconds=time.perf_counter() - started,
+            )
+            if interval is not None and result.interval <= interval:
+                break
+    return result
+
+
+class Rounds:
+    """How the tasks of an evaluation are scored, round by round: chosen by those of the first."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        params: Params,
+        steps: int,
+        execution: Execution,
+        first: Episodes,
+        transductive: bool,
+        count: int,
+    ) -> None:
+        self.learner, self.params, self.steps = learner, params, steps
+        self.predict: Predict = lambda task_params, _, query: learner.predict(task_params, query.inputs)
+        self.execution: Execution = execution
+        if transductive or sees_only_itself(learner, params, first):
+            self.chunk = tasks_per_chunk(learner, params, first)
+        else:
+            passes = (steps + 1) * count // world_size()
+            self.predict = one_by_one(learner, params, first, passes, execution)
+            self.chunk, self.execution = BLOCK, "loop"
+
+    def scores(self, episodes: Episodes) -> Tensor:
+        """Those of this rank's part of a round, ``[task, inner step]``."""
+
+        def task_scores(episode: Episodes) -> Tensor:
+            return scores_by_inner_step(self.learner, self.params, episode, self.steps, self.predict)
+
+        mine = part_of(len(first_of(episodes.query.targets)))
+        starts = range(mine.start, mine.stop, self.chunk)
+        chunks = [slice_tasks(episodes, start, min(start + self.chunk, mine.stop)) for start in starts]
+        scored = [over_first_axis(task_scores, self.execution)(chunk) for chunk in chunks]
+        return torch.cat([torch.empty(0, self.steps + 1, device=first_of(episodes.query.targets).device), *scored])
 
 
 @contextmanager

@@ -202,6 +202,7 @@ class Experiment:
             seed=seed,
             inner_steps=self.settings.method.inner_steps_in_test,
             transductive=transductive,
+            interval=self.settings.run.test_interval,
         )
 
 

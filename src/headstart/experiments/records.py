@@ -17,6 +17,7 @@ ADDED = {
     "test_rotations": "none",
     "carry": False,
     "test_inner_batch": None,
+    "test_interval": None,
 }
 """Settings that came later, with what runs did before there were any."""
 RENAMED = {"classifier": {"train_ways": "queries", "queries": "ways"}}

@@ -63,7 +63,7 @@ def path_of_run(settings: Settings) -> Path:
     return next(path for path in free if not path.exists())
 
 
-def trained_learner(experiment: Experiment, run: RunFolder | None) -> Learner:
+def best_learner(experiment: Experiment, run: RunFolder | None) -> Learner:
     """The learner of a trained run, with its best meta-parameters; only rank 0 needs the run's folder.
 
     Raises:

@@ -57,7 +57,9 @@ class Run:
     seed: Natural = 0
     """Of the initial weights and the tasks. The split and the test tasks are those of seed 0, always."""
     test_tasks: Several = 1000
-    """Fixed tasks of the final test."""
+    """Fixed tasks of the final test, at most."""
+    test_interval: Rate | None = None
+    """Half the 95 % interval at which the test ends, looked at after every hundred tasks; all of them if None."""
     checkpoint_every: Count = 100
     """Meta-steps between checkpoints."""
     out: Path | None = None

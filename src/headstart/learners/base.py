@@ -74,6 +74,8 @@ class Learner(nn.Module):
 
     made_from: dict[str, Any] | None = None
     """The settings that it was built by, where headstart built it."""
+    notes: dict[str, Any] | None = None
+    """What was saved with it, such as its calibration, where it was loaded."""
     order = 1
     truncation: int | None = None
     learns_rule = False

@@ -15,7 +15,7 @@ from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.evaluation.result import Evaluation
 from headstart.experiments.experiment import Experiment
-from headstart.experiments.run import settings_of_run, trained_learner
+from headstart.experiments.run import best_learner, settings_of_run
 from headstart.experiments.settings import Settings
 from headstart.reports.fits import FittedTask, fitted, is_curve
 from headstart.reports.learning_curves import Log
@@ -77,7 +77,7 @@ def measured(of: FinishedRun, tasks: int, inner_steps: int) -> MeasuredRun:
         BadInputError: the run's meta-parameters or its data cannot be used, or a number is out of its range.
     """
     logger.info("%s: %d test tasks after 0 to %d inner steps", of.run.path, tasks, inner_steps)
-    learner, test_tasks = trained_learner(of.experiment, of.run), of.experiment.task_sets.test
+    learner, test_tasks = best_learner(of.experiment, of.run), of.experiment.task_sets.test
     steps = inner_steps if learner.adapted_names else 0
     by_inner_step = evaluate(learner, test_tasks, count=tasks, inner_steps=steps)
     episodes = fixed_tasks(test_tasks, 0, "test", range(tasks)).to(of.experiment.device)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from headstart.errors import BadInputError
 from headstart.experiments.experiment import Experiment
-from headstart.experiments.run import settings_of_run, trained_learner
+from headstart.experiments.run import best_learner, settings_of_run
 from headstart.learners.base import Learner
 from headstart.learners.fitted import Fitted
 from headstart.runs.folder import RunFolder
@@ -64,7 +64,7 @@ def learner_of_run(path: Path) -> Trained:
     """
     settings = settings_of_run(path)
     run = RunFolder(path)
-    learner = trained_learner(Experiment(settings.replace(device="cpu")), run)
+    learner = best_learner(Experiment(settings.replace(device="cpu")), run)
     learner.inner_steps = settings.method.inner_steps_in_test
     calibration = path / "calibration.json"
     way_out = f"make it anew: headstart calibrate {path}"
@@ -88,6 +88,8 @@ def digest(learner: Learner) -> str:
 def load(source: str | Path) -> Learner:
     """A trained learner, ready to ``fit``: its ``inner_steps`` are those that it is tested with.
 
+    Its calibration goes with it, until its meta-parameters change.
+
     Args:
         source: the name of one that comes with headstart (``headstart models`` lists them), a file of
             ``hs.save_learner``, or a run folder.
@@ -100,7 +102,15 @@ def load(source: str | Path) -> Learner:
     >>> f(torch.rand(1, 1, 28, 28)).shape
     torch.Size([1, 3])
     """
-    return load_trained(source).learner
+    learner, notes = load_trained(source)
+    learner.notes = {**notes, "of": digest(learner)}
+    return learner
+
+
+def notes_of(learner: Learner) -> dict[str, Any]:
+    """What was saved with a learner that was loaded, if it still has the meta-parameters that this is of."""
+    notes = learner.notes or {}
+    return notes if notes and notes["of"] == digest(learner) else {}
 
 
 def load_fitted(path: str | Path) -> Fitted:
