@@ -29,7 +29,7 @@ from headstart.runs.folder import RunFolder
 from headstart.runs.results import read_log, read_result, write_result
 from mutations import copied, mutate
 
-FEW, MORE = 25, int(os.environ.get("HEADSTART_MUTATIONS", "1200"))
+FEW, MORE = 25, int(os.environ.get("HEADSTART_MUTATIONS", "800"))
 LONGEST, LARGEST = 5, 2**30
 CONFIG = {"name": "mutated"}
 TASKS = hs.SinusoidTasks(shots=2, queries=2)

@@ -1,4 +1,7 @@
-"""Killed at random moments and gone on with, a run ends bitwise as one that was never stopped."""
+"""Killed at random moments and gone on with, a run ends bitwise as one that was never stopped.
+
+``pytest`` kills a few times, ``pytest -m full`` more often, and with ``HEADSTART_KILLS=200`` as often as one likes.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from safetensors.torch import load_file
 from headstart.cli import main as cli
 from run_files import state_in
 
+KILLS = int(os.environ.get("HEADSTART_KILLS", "15"))
 NURSERY = '''
 """Trains in child processes that it kills with SIGKILL at random moments, until one of them lives to the end."""
 import os, random, signal, sys, tempfile, time
@@ -25,7 +29,8 @@ import torch.nn.functional as F
 import headstart as hs
 
 torch.set_num_threads(1)  # a fork is safe then
-straight, killed = sys.argv[1:]
+straight, killed, wanted, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+random.seed(seed)
 
 
 def go(path, meta_steps=120):
@@ -58,7 +63,7 @@ started = time.perf_counter()
 assert os.waitpid(child(straight), 0)[1] == 0
 longest = 0.4 * (time.perf_counter() - started)
 kills, at, run = 0, set(), 0
-while kills < 3 or len(at) < 2:  # a run that outran its killers counts too, and another is tried, with faster ones
+while kills < wanted or len(at) < 2:  # a run that outran its killers counts too, and another is tried, with faster ones
     run, longest = run + 1, longest * 0.7
     path = f"{killed}/{run}"
     while True:
@@ -114,15 +119,16 @@ def assert_equal(left: Any, right: Any) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_kill_9_at_random_moments(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [3, pytest.param(KILLS, marks=pytest.mark.full)])
+def test_kill_9_at_random_moments(wanted: int, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    command = [sys.executable, "-c", NURSERY, str(straight), str(killed)]
+    command = [sys.executable, "-c", NURSERY, str(straight), str(killed), str(wanted), str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert all(line.startswith("meta-step ") for line in done.stderr.splitlines()), done.stderr
     kills, steps = map(int, done.stdout.split())
     print(f"{kills} kills, at {steps} different checkpoints")
-    assert kills >= 3 and steps >= 2
+    assert kills >= wanted and steps >= 2
     for run in killed.iterdir():
         assert_same_run(run, straight)
 
