@@ -22,7 +22,7 @@ FAMILIES = {
     "baselines": "baseline",
 }
 SMALLER = {
-    r"meta_steps=\d+": "meta_steps=2",
+    r"meta_steps=\d+(, meta_batch=\d+)?": "meta_steps=2, meta_batch=2",
     r"count=\d+": "count=2",
     r"queries=15": "queries=2",
     r"width=\d+": "width=4",
@@ -83,5 +83,6 @@ def test_a_record_is_measured_at_its_published_setting_or_the_page_says_that_non
     tenth = measured("maml", [{**record, "meta_steps": 6000}])
     assert tenth.startswith("Not measured yet") and "| 6,000 of 60,000 |" in tenth
     assert measured("maml", [{**record, "study": "Why?"}]).count("\n") == 0
+    assert measured("fomaml", [record]) == measured("fomaml", [])
     own = measured("proto_net", [{**record, "method": "proto_net", "published": None}])
     assert own.startswith("Not measured yet") and "98.98" in own
