@@ -32,7 +32,7 @@ def is_noise(app: Sphinx, what: str, name: str, member: Any, skip: bool, options
 
 
 def as_prose(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
-    """Keeps napoleon, which comes after, from taking the words before a colon in a property's docstring for its type."""
+    """Keeps napoleon, which comes after, from taking words before a colon in a property's docstring for its type."""
     if what == "property":
         lines[:0] = ["..", ""]
 
