@@ -23,6 +23,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "sphinx_copybutton",
     "public_names",
+    "measured",
 ]
 exclude_patterns = ["pictures", "extensions", "**/__pycache__", "**.ipynb_checkpoints"]
 
