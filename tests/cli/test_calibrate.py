@@ -12,6 +12,7 @@ from headstart.cli.main import main
 from headstart.datasets.glyphs import draw_glyphs
 from headstart.estimators.classes import load_classes
 from headstart.trained.load import digest, load_trained
+from run_files import take_as_it_is
 
 pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 
@@ -69,6 +70,6 @@ def test_too_few_tasks_leave_nothing_behind(run: Path, capsys: pytest.CaptureFix
 def test_a_calibration_of_other_weights_is_not_taken(run: Path) -> None:
     assert main(["calibrate", str(run), "--tasks", "150"]) == 0
     assert "calibration" in load_trained(run).notes
-    path = run / "calibration.json"
+    path = take_as_it_is(run) / "calibration.json"
     path.write_text(path.read_text().replace(digest(load_trained(run).learner), "0" * 64))
     assert load_trained(run).notes == {}
