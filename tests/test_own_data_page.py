@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from headstart.cli import main as cli
 
-PAGE = (Path(__file__).parents[1] / "docs" / "own-data.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "tutorials" / "own-arrays.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^    headstart (.*?)$", PAGE, re.MULTILINE)
 SHORTER = "--width 4 --meta-steps 2 --meta-batch 2 --validation-every 1 --validation-tasks 2 --test-tasks 2"
@@ -21,7 +21,7 @@ def test_a_program_of_fifteen_lines_runs(number: int, capsys: pytest.CaptureFixt
     assert len(PROGRAMS) == 3
     text = PROGRAMS[number]
     assert len([line for line in text.splitlines() if line]) <= 15
-    exec(compile(text, "own-data.md", "exec"), {})
+    exec(compile(text, "own-arrays.md", "exec"), {})
     assert capsys.readouterr().out
 
 

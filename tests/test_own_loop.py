@@ -1,4 +1,4 @@
-"""``docs/own-loop.md`` runs as it stands, and its loops, those of other libraries among them, give the same numbers.
+"""The page on loops of one's own runs as it stands; its loops, other libraries' among them, give the same numbers.
 
 The other libraries are not installed here. What their lines do is written out below, by ``torch.autograd`` alone.
 """
@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 
 import headstart as hs
 
-PAGE = Path(__file__).parents[1] / "docs" / "own-loop.md"
+PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "own-loop.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 LOOPS = [block for block in BLOCKS if "optimizer.zero_grad()" in block]
 

@@ -1,4 +1,4 @@
-"""The README's Python runs, and nothing in the docs was left to fill in."""
+"""The README's Python runs, and so does the example."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 SMALLER = {
     "draw_glyphs(1623)": "draw_glyphs(40)",
     "counts=(1100, 100, 423)": "counts=(20, 10, 10)",
@@ -29,22 +28,6 @@ def test_the_library_in_fifteen_lines(capsys: pytest.CaptureFixture[str]) -> Non
     exec(compile(text, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "transductive, 1 inner step, 2 tasks" in printed
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_link_and_picture_is_there(page: str) -> None:
-    path = ROOT / page
-    text = path.read_text()
-    assert "@@" not in text
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        if not target.startswith("http"):
-            assert (path.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_file_that_is_named_is_there(page: str) -> None:
-    named = re.findall(r"\b(?:tests|src|benchmarks|examples)/[\w./-]*\w", (ROOT / page).read_text())
-    assert not [name for name in named if not (ROOT / name).exists()]
 
 
 def test_the_example_learns(capsys: pytest.CaptureFixture[str]) -> None:

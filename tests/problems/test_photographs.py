@@ -125,7 +125,7 @@ def test_features_of_the_three_parts_are_computed_once_and_a_learner_trains_on_t
 
 
 def test_the_tutorial_runs(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "photographs.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "photographs.md").read_text()
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert code
     text = code.group(1)

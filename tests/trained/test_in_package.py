@@ -14,7 +14,7 @@ from headstart.evaluation.fitted import evaluate_fitted
 from headstart.trained.files import read_trained
 from headstart.trained.load import IN_PACKAGE, load_trained, names_in_package
 
-PAGE = (Path(__file__).parents[2] / "docs" / "learners.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "learners.md").read_text()
 PENS = {"as_is": "one", "drawing": "many"}
 
 

@@ -16,7 +16,7 @@ HEAD = """# Minutes to an accuracy
 
 The shortest training on two cores, from nothing to an accuracy on Omniglot's test tasks: compiling and validation are
 counted, the start of the program (some five seconds) and the test are not. Written by `headstart results` from the
-records in [results](../results); an entry is one run, whose record has all settings, the machine and the commit.
+records in `results/`; an entry is one run, whose record has all settings, the machine and the commit.
 To enter the board, add a recipe, run `headstart reproduce NAME` on a machine that does nothing else, and commit the
 record.
 

@@ -13,7 +13,7 @@ from headstart.reports.tables import Strong, Table
 Record = Mapping[str, Any]
 HEAD = """# Results
 
-Written by `headstart results` from the records in [results](../results). A record is one run: it holds all settings,
+Written by `headstart results` from the records in `results/`. A record is one run: it holds all settings,
 the values after every inner step, the task hash, the machine and the commit. Runs of one recipe that differ by their
 seed are one row here: their mean, with its 95 % interval over the seeds; of one run, over the test tasks. *Other mode*
 is inductive if the row is transductive, and the other way round. *Against the paper* compares with the lower end of
