@@ -10,7 +10,7 @@ from torch import Tensor
 
 import headstart as hs
 from headstart.reports.colours import GREY, VERMILLION
-from pictures.look import INK, Picture, picture
+from pictures.look import INK, WIDTH, Picture, picture
 
 TILE, GAP = 0.9, 1.2
 """The side of a drawing where the next one begins 1 further, and what is between support and query set."""
@@ -18,13 +18,12 @@ TILE, GAP = 0.9, 1.2
 
 def draw_task_sets(sets: Mapping[str, hs.ImageClasses], shown: int = 8) -> Picture:
     """One row for each set of classes, by its name: the first drawing of the first ``shown`` classes."""
-    figure, (axes,) = picture(0.75 * len(sets))
+    figure, axes = sheet((-2.6, shown + 2.1), (-len(sets) + 0.45, 0.55))
     for row, (name, classes) in enumerate(sets.items()):
         axes.text(-0.75, -row, name, ha="right", va="center", weight="bold", fontsize=11)
         for column in range(shown):
             tile(axes, column, -row, classes.images[column, 0, 0])
         axes.text(shown - 0.4, -row, f"… {len(classes.names):,} classes", va="center", fontsize=11)
-    bare(axes, (-2.6, shown + 2.1), (-len(sets) + 0.45, 0.55))
     return figure
 
 
@@ -38,7 +37,7 @@ def draw_tasks(episodes: hs.Episodes, queries: int = 2, predicted: Tensor | None
     ways = 1 + int(episodes.support.targets.max())
     shots = episodes.support.targets.shape[1] // ways
     height = max(shots, queries) * (1 if predicted is None else 1.35) + 0.9
-    figure, (axes,) = picture(0.62 * height * len(tasks) + 0.25)
+    figure, axes = sheet((-2.1, 2 * ways + GAP - 0.4), (-height * len(tasks) + 0.95, 1.6))
     for number in tasks:
         top, (support, query) = -number * height, episodes.task(number)
         axes.text(-0.75, top, f"task {number + 1}", ha="right", va="center", weight="bold")
@@ -49,7 +48,6 @@ def draw_tasks(episodes: hs.Episodes, queries: int = 2, predicted: Tensor | None
             column(axes, place, top, query.inputs[of_class][:queries], f"class {target}", said, target)
     for middle, words in ((ways - 1) / 2, "support set"), (ways + GAP + (ways - 1) / 2, "query set"):
         axes.text(middle, 1.15, words, ha="center", weight="bold", fontsize=11)
-    bare(axes, (-2.1, 2 * ways + GAP - 0.4), (-height * len(tasks) + 0.95, 1.6))
     return figure
 
 
@@ -74,10 +72,12 @@ def tile(axes: Axes, x: float, y: float, image: Tensor, edge: str = GREY, width:
     axes.add_patch(Rectangle((left, bottom), TILE, TILE, fill=False, edgecolor=edge, linewidth=width))
 
 
-def bare(axes: Axes, xlim: tuple[float, float], ylim: tuple[float, float]) -> None:
-    """No frame, no ticks: the axes are a sheet of paper."""
-    axes.set(xlim=xlim, ylim=ylim, aspect="equal")
+def sheet(xlim: tuple[float, float], ylim: tuple[float, float]) -> tuple[Picture, Axes]:
+    """Axes without frame and ticks, of one scale, on a picture that is as high as they need."""
+    figure, (axes,) = picture(WIDTH * (ylim[1] - ylim[0]) / (xlim[1] - xlim[0]))
+    axes.set(xlim=xlim, ylim=ylim, aspect="equal", autoscale_on=False)
     axes.set_axis_off()
+    return figure, axes
 
 
 def draw_losses(by_name: Mapping[str, Tensor], colours: Sequence[str]) -> Picture:

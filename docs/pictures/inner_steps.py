@@ -61,7 +61,7 @@ def name_axes(axes: Axes, record: Mapping[str, Any]) -> bool:
     """Names the axes for such records, and marks where chance is if they are of an accuracy, which is returned."""
     last, is_accuracy = len(record["by_inner_step"]) - 1, record["metric"] == "accuracy"
     ways = f"{record['ways']}-way " if is_accuracy else ""
-    axes.set(xlabel="inner steps", title=f"{record['problem']}, {ways}{record['shots']}-shot")
+    axes.set(xlabel="inner steps", title=f"{record['problem'].capitalize()}, {ways}{record['shots']}-shot")
     axes.set_ylabel("test accuracy (%)" if is_accuracy else "test squared error")
     axes.set_xticks(range(0, last + 1, 2 if last > 5 else 1))
     if is_accuracy:
