@@ -68,7 +68,7 @@ def column(
 def tile(axes: Axes, x: float, y: float, image: Tensor, edge: str = GREY, width: float = 0.8) -> None:
     """A drawing ``[height, width]``, black on white, around a point."""
     left, bottom = x - TILE / 2, y - TILE / 2
-    axes.imshow(image, cmap="Greys", extent=(left, left + TILE, bottom, bottom + TILE), interpolation="nearest")
+    axes.imshow(image.numpy(), cmap="Greys", extent=(left, left + TILE, bottom, bottom + TILE), interpolation="nearest")
     axes.add_patch(Rectangle((left, bottom), TILE, TILE, fill=False, edgecolor=edge, linewidth=width))
 
 
