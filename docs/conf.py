@@ -33,6 +33,7 @@ nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 
 autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Shapes", "params_style")]

@@ -1,96 +1,65 @@
-"""Draws docs/images/overview.png from a run: one task goes in, the adapted model's own predictions come out.
+"""Draws docs/images/overview.png: one task goes in, the adapted model's own predictions come out.
 
 pip install -e ".[report]"
-python docs/draw_overview.py runs/NAME
+python docs/draw_overview.py
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from torch import Tensor
+from pictures import drawings
+from pictures.look import DPI, INK, picture
 
 import headstart as hs
-from headstart.experiments.experiment import Experiment
-from headstart.experiments.run import read_run, settings_of_run, trained_learner
-from headstart.randomness import derive_generator
+from headstart.reports.colours import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 
-COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccaa22", "#aa3377"]
-RIGHT_AND_WRONG = {True: "✓", False: "✗"}
-
-
-def draw(folder: Path, out: Path, task: int = 0) -> None:
-    """One test task of the run in ``folder``: its support set, *F*, and what *f* says of five of its query examples."""
-    experiment = Experiment(settings_of_run(folder))
-    learner = trained_learner(experiment, read_run(folder))
-    episodes = experiment.task_sets.test.sample(1, derive_generator(0, "test", task))
-    support, query = (hs.Examples(part.inputs[0], part.targets[0]) for part in episodes)
-    task_params = learner.adapt(learner.meta_params, support)
-    predicted = learner.predict(task_params, query.inputs).argmax(1)
-
-    figure = plt.figure(figsize=(11, 2.3), dpi=160)
-    order = support.targets.argsort()
-    for row, index in enumerate(order.tolist()):
-        tile(
-            figure,
-            0.015 + 0.061 * row,
-            0.34,
-            support.inputs[index],
-            COLOURS[support.targets[index]],
-            f"class {row + 1}",
-        )
-    caption(figure, 0.165, "support set of a new task", "5-way 1-shot: all that F sees")
-    box(figure, 0.36, "F", "adapt(meta_params,\nsupport)", f"{learner.inner_steps} gradient step")
-    box(figure, 0.52, "f", "predict(task_params,\ninputs)", "made for this task")
-    for column, index in enumerate(range(0, len(query.targets), len(query.targets) // 5)):
-        right = bool(predicted[index] == query.targets[index])
-        label = f"class {predicted[index] + 1} {RIGHT_AND_WRONG[right]}"
-        tile(figure, 0.685 + 0.061 * column, 0.34, query.inputs[index], COLOURS[predicted[index]], label)
-    caption(figure, 0.835, "query set", "f's own predictions on unseen drawings")
-    for start in (0.336, 0.497, 0.66):
-        figure.text(start, 0.53, "→", fontsize=20, ha="center", va="center", color="#555555")
-    figure.savefig(out, facecolor="white")
+COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE)
+OUT = Path(__file__).parent / "images" / "overview.png"
+SUPPORT, QUERY = 0.0, -1.85
+"""Where the two rows are."""
 
 
-def tile(figure: Figure, left: float, bottom: float, image: Tensor, colour: str, label: str) -> None:
-    """One drawing in a coloured frame, with its class below."""
-    axes: Axes = figure.add_axes((left, bottom, 0.055, 0.38))
-    axes.imshow(1 - image[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=2.5)
-    axes.set_xlabel(label, fontsize=8, color=colour)
+def draw(out: Path) -> None:
+    """A task of five unseen characters, *F*, and what *f* says of five of its query examples."""
+    unseen = hs.draw_glyphs(100, pens="many")
+    tasks = hs.ClassificationTasks(unseen, ways=5, shots=1, queries=1, rotations="none")
+    support, query = tasks.sample(1, torch.Generator().manual_seed(0)).task(0)
+    f = hs.load("glyphs").fit(support)
+    predicted = f(query.inputs).argmax(1).tolist()
+
+    figure, (axes,) = picture(3.0)
+    for place, row in enumerate(support.targets.argsort().tolist()):
+        show(axes, place, SUPPORT, support.inputs[row], place, f"class {place + 1}")
+    for place, said in enumerate(predicted):
+        right = "✓" if said == query.targets[place] else "✗"
+        show(axes, place, QUERY, query.inputs[place], said, f"class {said + 1} {right}")
+    axes.text(2, SUPPORT + 0.62, "support set: all that F sees of a new task", ha="center", fontsize=11.5)
+    axes.text(2, QUERY + 0.62, "query set: what f says of other drawings", ha="center", fontsize=11.5)
+    box(axes, SUPPORT, "F", "has learned to learn")
+    box(axes, QUERY, "f", "made for this task")
+    for start, end in (((4.6, SUPPORT), (5.35, SUPPORT)), ((6.6, -0.55), (6.6, -1.3)), ((5.35, QUERY), (4.6, QUERY))):
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 1.6})
+    drawings.bare(axes, (-0.6, 7.9), (QUERY - 0.9, SUPPORT + 0.95))
+    figure.savefig(out, dpi=DPI, facecolor="white")
 
 
-def box(figure: Figure, left: float, name: str, call: str, note: str) -> None:
-    """A function, its call in the library, and what it does."""
-    frame = FancyBboxPatch(
-        (left, 0.36),
-        0.115,
-        0.36,
-        boxstyle="round,pad=0.005",
-        transform=figure.transFigure,
-        facecolor="#f2f2f2",
-        edgecolor="#555555",
-    )
-    figure.add_artist(frame)
-    middle = left + 0.0575
-    figure.text(middle, 0.625, name, fontsize=18, style="italic", ha="center", va="center")
-    figure.text(middle, 0.46, call, fontsize=7, family="monospace", ha="center", va="center")
-    figure.text(middle, 0.245, note, fontsize=8, ha="center", va="center", color="#555555")
+def show(axes: Axes, place: int, row: float, image: torch.Tensor, target: int, words: str) -> None:
+    """One drawing in the colour of a class, with its name below."""
+    drawings.tile(axes, place, row, image[0], COLOURS[target], 2.5)
+    axes.text(place, row - 0.52, words, ha="center", va="top", fontsize=10)
 
 
-def caption(figure: Figure, middle: float, title: str, note: str) -> None:
-    """What a row of drawings is."""
-    figure.text(middle, 0.87, title, fontsize=11, ha="center", va="center", weight="bold")
-    figure.text(middle, 0.09, note, fontsize=8, ha="center", va="center", color="#555555")
+def box(axes: Axes, row: float, name: str, note: str) -> None:
+    """A function, and what it is."""
+    frame = FancyBboxPatch((5.5, row - 0.5), 2.2, 1.0, boxstyle="round,pad=0.02", facecolor="#f2f2f2", edgecolor=INK)
+    axes.add_patch(frame)
+    axes.text(6.6, row + 0.14, name, fontsize=19, style="italic", ha="center", va="center")
+    axes.text(6.6, row - 0.3, note, fontsize=10, ha="center", va="center")
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), Path(__file__).parent / "images" / "overview.png")
+    draw(OUT)

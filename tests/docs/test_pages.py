@@ -1,4 +1,4 @@
-"""The executed pages run in plain Python, and the theory says the same in both languages."""
+"""Executed pages run in plain Python, the theory says the same in both languages, the API has every public name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+import headstart as hs
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXECUTED = [page for page in sorted(DOCS.rglob("*.md")) if page.read_text().startswith("---\nfile_format: mystnb\n")]
@@ -65,3 +67,9 @@ def test_the_theory_is_the_same_in_both_languages() -> None:
         assert levels(chinese) == levels(english), chinese.name
         assert cells(chinese) == cells(english), chinese.name
         assert figures(chinese) == figures(english), chinese.name
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    pages = "".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
+    named = re.findall(r"^\.\. (?:auto|py:)\w+:: headstart\.(\w+)$", pages, re.MULTILINE)
+    assert sorted(named) == sorted(hs.__all__)

@@ -21,7 +21,7 @@ from torch.func import functional_call, vmap
 
 import headstart as hs
 
-PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "own-loop.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-loop.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 LOOPS = [block for block in BLOCKS if "optimizer.zero_grad()" in block]
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from headstart.cli import main as cli
 
-PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "fit-and-predict.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "fit-and-predict.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^    headstart (.*?)$", PAGE, re.MULTILINE)
 SMALL = "--glyph-classes 30 --width 4 --meta-steps 2 --meta-batch 2 --validation-tasks 2 --test-tasks 2"
