@@ -51,7 +51,7 @@ def draw_meta_params(learners: Mapping[str, hs.Learner]) -> Figure:
     for row, (end, of_kind) in enumerate(zip(left, rows.values(), strict=True)):
         axes.annotate(f"{sum(of_kind.values()):,}", (end, row), (4, 0), textcoords="offset points", va="center")
     axes.set(xlabel="meta-parameters (thousands)", xlim=(0, 1.16 * max(left)), ylim=(len(rows) - 0.5, -0.5))
-    figure.legend(loc="outside upper left", ncols=3)
+    figure.legend(loc="outside upper left", ncols=3, frameon=False)
     return figure
 
 
@@ -64,7 +64,7 @@ def draw_shares(shares: Sequence[Sequence[Sequence[float]]], names: Sequence[str
             axes.plot(values[:, block, candidate], dash, color=colour, linewidth=2, label=name)
         axes.set(xlabel="meta-step", title=f"layer {block + 1}", ylim=(0, 1.02))
     panels[0].set_ylabel("share in the mixture")
-    panels[0].legend()
+    panels[0].legend(frameon=False)
     return figure
 
 
@@ -73,7 +73,7 @@ def draw_matrices(matrices: Mapping[str, Tensor]) -> Figure:
     figure, panels = picture(2.5, columns=len(matrices))
     largest = max(float(matrix.abs().max()) for matrix in matrices.values())
     for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
-        axes.imshow(matrix, cmap="PuOr", vmin=-1.6 * largest, vmax=1.6 * largest)
+        axes.imshow(matrix.numpy(), cmap="PuOr", vmin=-1.6 * largest, vmax=1.6 * largest)
         for row, values in enumerate(matrix.tolist()):
             for column, value in enumerate(values):
                 axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=13)
@@ -99,7 +99,9 @@ def draw_regions(learner: hs.ProtoNet, episode: hs.Episodes) -> Figure:
     ways = len(prototypes)
     extent = (float(xs[0]), float(xs[-1]), float(ys[0]), float(ys[-1]))
     colours = ListedColormap(WAYS[:ways])
-    axes.imshow(nearest, cmap=colours, alpha=0.16, extent=extent, origin="lower", aspect="auto", vmin=0, vmax=ways - 1)
+    axes.imshow(
+        nearest.numpy(), cmap=colours, alpha=0.16, extent=extent, origin="lower", aspect="auto", vmin=0, vmax=ways - 1
+    )
     for way in range(ways):
         own = query[episode.query.targets == way]
         axes.plot(*own.T, "o", color=WAYS[way], markersize=4.5, alpha=0.8)

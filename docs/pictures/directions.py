@@ -41,9 +41,9 @@ def draw_left_out(point: Tensor, stepped: Tensor, first_order: Tensor, exact: Te
     label(right, (corner + tip) / 2, "left out\n$-\\varepsilon H\\nabla l(\\hat\\theta)$", "#666666", (8, -8), "left")
     label(right, tip / 2, "exact", colour_of("maml"), (0, 8), "center")
     span = torch.stack([zero.double(), corner, tip])
-    low, high = span.min(0).values, span.max(0).values
-    room = 0.35 * float((high - low).max())
-    right.set(xlim=(low[0] - room, high[0] + room), ylim=(low[1] - room, high[1] + room), aspect="equal")
+    room = 0.35 * float((span.max(0).values - span.min(0).values).max())
+    xlim, ylim = ((float(values.min()) - room, float(values.max()) + room) for values in span.T)
+    right.set(xlim=xlim, ylim=ylim, aspect="equal")
     right.set(xlabel=r"move of $\Phi_1$", ylabel=r"move of $\Phi_2$", title="downhill from Φ")
     right.locator_params(nbins=5)
     return figure
@@ -87,7 +87,7 @@ def draw_arrows(axes: Axes, point: Tensor, directions: Mapping[str, Tensor], len
     for method, direction in directions.items():
         end = point - length * direction / direction.norm()
         two_tasks.draw_arrow(axes, point, end, colour_of(method), 2.8)
-        away = 12 * (end - point) / length
+        away = 20 * (end - point) / length
         label(axes, end, NAMES[method], colour_of(method), tuple(away.tolist()), "right" if away[0] < -6 else "center")
     axes.plot(*point, "o", color=INK, markersize=8, zorder=6)
     axes.annotate(r"$\Phi$", point.tolist(), (9, -4), textcoords="offset points", fontsize=14)
@@ -101,7 +101,8 @@ def draw_angles(axes: Axes, steps: Sequence[int], reptile: Sequence[float], othe
         axes.annotate(
             NAMES[method], (steps[-1], degrees), (0, 4), textcoords="offset points", color=colour_of(method), ha="right"
         )
-    label(axes, torch.tensor([steps[-1], reptile[-1]]), NAMES["reptile"], colour_of("reptile"), (0, -12), "right")
+    middle = len(steps) // 2
+    label(axes, torch.tensor([steps[middle], reptile[middle]]), NAMES["reptile"], colour_of("reptile"), (9, -7), "left")
     axes.set_xscale("log")
     axes.set_xticks(steps, [str(step) for step in steps])
     axes.minorticks_off()
@@ -122,5 +123,3 @@ def draw_expansion(rates: Sequence[float], errors: Mapping[str, Mapping[str, Seq
     axes.set(xlabel="inner learning rate ε", ylabel="relative error")
     figure.legend(loc="outside right center", frameon=False)
     return figure
-
-

@@ -1,4 +1,4 @@
-"""What can go wrong, drawn: company that changes an answer, labels that are known beforehand, turned digits, budgets."""
+"""What can go wrong: company that changes an answer, labels that are known beforehand, turned digits, budgets."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ class OrderedTasks(hs.ClassificationTasks):
 def draw_company(image: Tensor, target: int, answers: Mapping[str, Tensor]) -> Figure:
     """One query, and the probabilities ``[class]`` that it is given beside other queries, by what these are."""
     figure, (left, right) = picture(2.9, columns=2, width_ratios=(1, 2.6))
-    left.imshow(1 - image[0], cmap="gray", vmin=0, vmax=1)
+    left.imshow((1 - image[0]).numpy(), cmap="gray", vmin=0, vmax=1)
     left.set(title=f"a query of class {target + 1}", xticks=[], yticks=[])
     right.spines[["left", "bottom"]].set_visible(False)
     rows = torch.stack([*answers.values()])
-    right.imshow(rows, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    right.imshow(rows.numpy(), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
     for row, values in enumerate(rows):
         for column, value in enumerate(values.tolist()):
-            weight = "bold" if column == int(values.argmax()) else "normal"
-            right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=12, weight=weight)
+            best = column == int(values.argmax())
+            weight, colour = ("bold" if best else "normal"), ("white" if value > 0.6 else INK)
+            right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=12, weight=weight, color=colour)
     right.set_xticks(range(rows.shape[1]), [str(way + 1) for way in range(rows.shape[1])])
     right.set_yticks(range(len(rows)), [*answers])
     right.set(xlabel="class", title="probability that f gives it")
@@ -53,10 +54,10 @@ def draw_label_order(accuracies: Mapping[str, Sequence[float]], groups: Sequence
         bars = axes.bar(places, [100 * value for value in values], width * 0.92, color=colour, label=name)
         axes.bar_label(bars, fmt="%.0f", padding=2)
     axes.axhline(100 * chance, color=INK, linewidth=1, linestyle="--")
-    axes.annotate("chance", (len(groups) - 0.5, 100 * chance), (0, 3), textcoords="offset points", ha="right")
+    axes.annotate("chance", (len(groups) - 0.15, 100 * chance), (0, 3), textcoords="offset points", ha="right")
     axes.set_xticks(range(len(groups)), groups)
-    axes.set(ylabel="accuracy (%)", ylim=(0, 100), xlim=(-0.5, len(groups) - 0.5))
-    figure.legend(loc="outside upper left", ncols=2)
+    axes.set(ylabel="accuracy (%)", ylim=(0, 100), xlim=(-0.5, len(groups) - 0.15))
+    figure.legend(loc="outside upper left", ncols=2, frameon=False)
     return figure
 
 
@@ -67,25 +68,23 @@ def draw_turns(rows: Mapping[str, Tensor]) -> Figure:
     for row, (name, images) in enumerate(rows.items()):
         for column in range(count):
             axes = panels[row * count + column]
-            axes.imshow(DIGIT_PIXELS - images[column], cmap="gray", vmin=0, vmax=DIGIT_PIXELS)
+            axes.imshow((DIGIT_PIXELS - images[column]).numpy(), cmap="gray", vmin=0, vmax=DIGIT_PIXELS)
             axes.set(xticks=[], yticks=[])
         panels[row * count].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8)
     return figure
 
 
-def draw_budgets(
-    errors: Mapping[str, Sequence[float]], every: int, gradients: Mapping[str, int], tasks: int
-) -> Figure:
+def draw_budgets(errors: Mapping[str, Sequence[float]], every: int, gradients: Mapping[str, int], tasks: int) -> Figure:
     """The errors of each method, taken every so many meta-steps: against meta-steps, and against the gradients that
     these took, at so many ``gradients`` for each of a meta-step's tasks."""
     figure, panels = picture(3.1, columns=2, sharey=True)
     for method, values in errors.items():
-        colour, dash, width = METHOD_STYLES[method]
+        colour, _, width = METHOD_STYLES[method]
         steps = [every * (number + 1) for number in range(len(values))]
         taken = [step * tasks * gradients[method] / 1000 for step in steps]
         for axes, places in zip(panels, (steps, taken), strict=True):
             axes.plot(places, values, "o-", color=colour, linewidth=width, markersize=4, label=NAMES[method])
     panels[0].set(xlabel="meta-steps", ylabel="squared error after one step", title="equal meta-steps")
     panels[1].set(xlabel="gradients (thousands)", title="equal gradients")
-    panels[0].legend()
+    panels[0].legend(frameon=False)
     return figure

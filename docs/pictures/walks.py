@@ -47,7 +47,8 @@ def distances(moves: Sequence[Move]) -> Tensor:
 
 
 def draw_walk(axes: Axes, moves: Sequence[Move], method: str) -> None:
-    """The contours of both tasks, thin trial steps in a task's colour that end in a dot, and Φ's own way over them."""
+    """The contours of both tasks, thin trial steps in a task's colour that end in a dot, and Φ's own way over them. Of
+    first-order MAML, task by task, also the move that it finds where a trial step ended, dotted."""
     two_tasks.draw_contours(axes)
     for move in moves:
         for task, trial in zip(move.tasks.tolist(), move.trials, strict=True):
@@ -56,6 +57,9 @@ def draw_walk(axes: Axes, moves: Sequence[Move], method: str) -> None:
             axes.plot(*trial[1:].T, "o", color=colour, markersize=3.5, zorder=4)
     for move in moves:
         two_tasks.draw_arrow(axes, move.start, move.end, colour_of(method), 2.6)
+        if method == "fomaml" and len(move.tasks) == 1:
+            found_there = torch.stack([move.trials[0, -1], move.trials[0, -1] + move.end - move.start])
+            axes.plot(*found_there.T, ":", color=colour_of(method), linewidth=2, zorder=5)
     axes.plot(*moves[0].start, "o", color=INK, markersize=7, zorder=6)
     axes.set_title(NAMES[method], color=colour_of(method), weight="bold")
 
