@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import headstart as hs
-
 DOCS = Path(__file__).parents[2] / "docs"
 EXECUTED = [page for page in sorted(DOCS.rglob("*.md")) if page.read_text().startswith("---\nfile_format: mystnb\n")]
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n)?(?::[^\n]*\n)*(.*?)^```$", re.DOTALL | re.MULTILINE)
