@@ -35,6 +35,7 @@ nb_execution_timeout = 120
 nb_merge_streams = True
 nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Shapes", "params_style")]
 napoleon_use_ivar = True
@@ -43,6 +44,7 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 90
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "headstart"
 html_copy_source = html_show_sourcelink = False
 html_show_sphinx = False
