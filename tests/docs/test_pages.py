@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import headstart as hs
-
 DOCS = Path(__file__).parents[2] / "docs"
 EXECUTED = [page for page in sorted(DOCS.rglob("*.md")) if page.read_text().startswith("---\nfile_format: mystnb\n")]
+ENGLISH = [page for page in EXECUTED if "zh" not in page.relative_to(DOCS).parts]
+"""The Chinese pages have the same cells."""
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n)?(?::[^\n]*\n)*(.*?)^```$", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"^```.*?^```$|^ {4}[^\n]*$", re.DOTALL | re.MULTILINE)
 FENCE = re.compile(r"^(`{3,}|~{3,}|:{3,}).*?^\1$", re.DOTALL | re.MULTILINE)
 FIGURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)|^[`:]{3,}\{(?:figure|image)\} (\S+)$", re.MULTILINE)
 
@@ -42,7 +43,7 @@ def run(code: str, names: dict[str, object], page: Path) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("page", EXECUTED, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", ENGLISH, ids=lambda page: str(page.relative_to(DOCS)))
 def test_the_cells_run_in_plain_python(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib import pyplot as plt
 
@@ -62,14 +63,20 @@ def test_the_pages_have_cells_and_are_executed_pages_if_they_have() -> None:
 
 
 def test_the_theory_is_the_same_in_both_languages() -> None:
-    for chinese in sorted((DOCS / "zh" / "theory").glob("*.md")):
-        english = DOCS / "theory" / chinese.name
-        assert levels(chinese) == levels(english), chinese.name
-        assert cells(chinese) == cells(english), chinese.name
-        assert figures(chinese) == figures(english), chinese.name
+    pages = sorted((DOCS / "theory").glob("*.md"))
+    assert [page.name for page in sorted((DOCS / "zh" / "theory").glob("*.md"))] == [page.name for page in pages]
+    for english in pages:
+        chinese = DOCS / "zh" / "theory" / english.name
+        assert levels(chinese) == levels(english), english.name
+        assert cells(chinese) == cells(english), english.name
+        assert figures(chinese) == figures(english), english.name
+        assert f"\n[中文](../zh/theory/{english.name})\n" in english.read_text()
+        assert f"\n[English](../../theory/{english.name})\n" in chinese.read_text()
 
 
-def test_every_public_name_is_in_the_reference_once() -> None:
-    pages = "".join(page.read_text() for page in (DOCS / "api").glob("*.md"))
-    named = re.findall(r"^\.\. (?:auto|py:)\w+:: headstart\.(\w+)$", pages, re.MULTILINE)
-    assert sorted(named) == sorted(hs.__all__)
+def test_the_readme_is_the_same_in_both_languages() -> None:
+    english, chinese = DOCS.parent / "README.md", DOCS.parent / "README.zh.md"
+    assert levels(chinese) == levels(english)
+    assert figures(chinese) == figures(english)
+    assert CODE.findall(chinese.read_text()) == CODE.findall(english.read_text())
+    assert "\n[中文](README.zh.md)\n" in english.read_text() and "\n[English](README.md)\n" in chinese.read_text()
