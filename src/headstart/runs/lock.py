@@ -15,7 +15,7 @@ from headstart.system.files import disk_errors
 from headstart.system.reading import read_regular
 
 NAME = ".lock"
-PATIENCE = 2.0
+PATIENCE = 3.0
 """Seconds for one that is about to end: the processes of a command that was killed take one."""
 
 

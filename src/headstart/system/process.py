@@ -14,7 +14,7 @@ from pathlib import Path
 TOLD = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 LAUNCHER = "HEADSTART_LAUNCHER"
 """The process that has started this one for a part of its work, by its number."""
-LAUNCHER_LOOKED_FOR = 0.2
+LAUNCHER_LOOKED_FOR = 0.1
 """Seconds between two looks for it."""
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Names of ``mallopt``'s options, in ``malloc.h``."""
