@@ -7,3 +7,15 @@ class BadInputError(ValueError):
 
 class RunStoppedError(RuntimeError):
     """Something outside the arguments stopped the work (NaN, no disk space, no network); what was saved is intact."""
+
+
+def shortened(value: str, longest: int = 100) -> str:
+    """A value as a message quotes it: of a long one the beginning and the end.
+
+    >>> shortened("a" * 10_000, longest=20)
+    'aaaaaaaaaaaa ... aaa'
+    """
+    if len(value) <= longest:
+        return value
+    end = (longest - 5) // 5
+    return f"{value[: longest - 5 - end]} ... {value[-end:]}"

@@ -156,14 +156,6 @@ def test_help_says_what_is_true_of_an_evaluation_and_a_comparison(capfd: pytest.
     assert "RUN RUN [RUN ...] Run folders. (two or more)" in compare
 
 
-@pytest.mark.parametrize("arguments", [["train", "--help"], ["--help"], ["methods"]])
-def test_a_reader_that_is_gone_is_no_error(arguments: list[str]) -> None:
-    command = f"{sys.executable} -m headstart {' '.join(arguments)} | true; exit ${{PIPESTATUS[0]}}"
-    for _ in range(3):  # whether anything is written after the reader has gone is a matter of luck
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-        assert done.stderr == "" and done.returncode in (0, 141)
-
-
 def test_the_recipe_gives_what_the_flags_leave_open() -> None:
     settings = cli.parse(["train", "--method", "reptile", "--inner-steps", "3", "--out", "there"]).record()
     names = ("inner_steps", "inner_rule", "optimizer", "out")
@@ -230,7 +222,7 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
         ("--model searchable --structure conv3,conv4", "block 2 has an unknown operation 'conv4'"),
         ("--ways 500 --rotations none", "30 classes cannot give 500 ways; ask for fewer ways"),
         ("--ways 110 --glyph-classes 50", "100 classes cannot give 110 ways"),
-        ("--ways 0", "--ways 0 is out of its range; choose 1 or more"),
+        ("--ways 0", "--ways 0 is out of its range; choose 1 to"),
         ("--shots 10 --test-queries 15", "20 examples per class cannot give 10 shots . 15 queries"),
         ("--train-shots 15 --queries 10", "20 examples per class cannot give 15 shots . 10 queries"),
         ("--optimizer Adamm", "--optimizer Adamm is not in torch.optim; try Adam"),
@@ -241,11 +233,11 @@ def test_arguments_that_cannot_be_parsed(arguments: str, sentence: str, capfd: p
         ("--meta-lr -1", "--meta-lr -1.0 is out of its range"),
         ("--meta-lr nan", "--meta-lr nan is out of its range"),
         ("--inner-lr 0", "--inner-lr 0.0 is out of its range"),
-        ("--inner-steps -1", "--inner-steps -1 is out of its range; choose 0 or more"),
+        ("--inner-steps -1", "--inner-steps -1 is out of its range; choose 0 to"),
         ("--meta-steps 0", "--meta-steps 0 is out of its range"),
         ("--validation-every 0", "--validation-every 0 is out of its range"),
-        ("--validation-tasks 1", "--validation-tasks 1 is out of its range; choose 2 or more"),
-        ("--test-tasks 0", "--test-tasks 0 is out of its range; choose 2 or more"),
+        ("--validation-tasks 1", "--validation-tasks 1 is out of its range; choose 2 to"),
+        ("--test-tasks 0", "--test-tasks 0 is out of its range; choose 2 to"),
         ("--seed 99999999999999999999", "--seed 9+ is out of its range"),
         ("--image-size 8 --downsample max_pool", "image_size=8 is too small for four max-poolings; use 16 or more"),
         ("--split lake", "--split lake is no file that is here; choose random or a JSON file"),
@@ -537,7 +529,7 @@ def test_a_run_on_glyphs_is_evaluated_on_omniglot(
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ("--test-tasks 1", "--test-tasks 1 is out of its range; choose 2 or more"),
+        ("--test-tasks 1", "--test-tasks 1 is out of its range; choose 2 to"),
         ("--test-inner-steps -1", "--test-inner-steps -1 is out of its range"),
         ("--ways 7", "--ways 7 does not fit the head of 5 outputs"),
         ("--ways 3", "--ways 3 does not fit the head of 5 outputs"),

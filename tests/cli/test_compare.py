@@ -152,8 +152,8 @@ def test_runs_of_different_problems_are_refused(runs: Path, capfd: pytest.Captur
         (["maml"], "a comparison needs two run folders or more"),
         (["maml", "maml"], "maml is named twice"),
         (["maml", "nowhere"], "nowhere is not a run folder"),
-        (["maml", "reptile", "--tasks", "1"], "--tasks 1 is out of its range; choose 2 or more"),
-        (["maml", "reptile", "--inner-steps", "-1"], "--inner-steps -1 is out of its range; choose 0 or more"),
+        (["maml", "reptile", "--tasks", "1"], "--tasks 1 is out of its range; choose 2 to"),
+        (["maml", "reptile", "--inner-steps", "-1"], "--inner-steps -1 is out of its range; choose 0 to"),
         (["maml", "reptile", "--data-root", "x"], "--data-root goes with --problem omniglot, not sinusoid"),
     ],
 )

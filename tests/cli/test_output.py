@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -16,5 +14,5 @@ from headstart.learners.scoring import ACCURACY
 def test_a_result_that_more_inner_steps_made_worse_says_so(
     scores: list[float], said: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report(Evaluation(ACCURACY, torch.tensor([scores] * 4), "0" * 16, transductive=True, seconds=1.0), Path("x"))
+    report(Evaluation(ACCURACY, torch.tensor([scores] * 4), "0" * 16, transductive=True, seconds=1.0))
     assert ("1 inner step would be clearly better than 2; choose" in capsys.readouterr().out) == said

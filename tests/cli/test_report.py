@@ -239,7 +239,7 @@ def test_ctrl_c_ends_watching_with_a_page_that_is_still(runs: Path, monkeypatch:
     [
         (["nowhere"], "nowhere is not a run folder: it holds no config.json."),
         (["."], ". is not a run folder"),
-        (["sinusoid", "--tasks", "1"], "--tasks 1 is out of its range; choose 2 or more"),
+        (["sinusoid", "--tasks", "1"], "--tasks 1 is out of its range; choose 2 to"),
         (["sinusoid", "--out", "no/such/page.html"], "there is no folder no/such; make it first."),
         (["sinusoid", "--out", "."], "--out . is a folder; name a file"),
         (["sinusoid", "--data-root", "x"], "--data-root goes with --problem omniglot, not sinusoid"),

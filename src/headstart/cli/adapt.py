@@ -11,7 +11,7 @@ import tyro
 
 from headstart.cli.imports import Imports
 from headstart.cli.output import tell
-from headstart.problems.settings import Natural, check_values
+from headstart.problems.settings import Natural
 
 if TYPE_CHECKING:
     from headstart.evaluation.expected_score import ExpectedScore
@@ -36,7 +36,6 @@ class Adapt:
 
     def run_command(self, argv: list[str]) -> int:
         """Adapts the learner and writes the file."""
-        check_values(self)
         from headstart.estimators.adapted import Options, trained_learner
         from headstart.estimators.classes import adapt_classes
         from headstart.estimators.pictures import labelled_pictures

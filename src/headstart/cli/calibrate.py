@@ -10,7 +10,7 @@ import tyro
 from headstart.cli.imports import Imports
 from headstart.cli.output import tell
 from headstart.errors import BadInputError
-from headstart.problems.settings import Natural, Several, check_values
+from headstart.problems.settings import Seed, Several
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,13 @@ class Calibrate:
     """Run folder of a problem of classes."""
     tasks: Several = 400
     """Validation tasks, of 2 to 20 ways and 1 to 10 shots where the method makes its head for the task."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Of these tasks."""
     imports: Imports = ()
     """Module that registers a problem or a method of yours; may be given again."""
 
     def run_command(self, argv: list[str]) -> int:
         """Writes ``calibration.json``."""
-        check_values(self)
         from headstart.evaluation.calibration import calibrate
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import settings_of_run

@@ -11,7 +11,7 @@ import tyro
 
 from headstart.cli.imports import Imports
 from headstart.cli.output import check_place, tell
-from headstart.problems.settings import Natural, Several, check_values
+from headstart.problems.settings import Natural, Several
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,6 @@ class Compare:
         from headstart.reports.page import html_page, markdown_page
         from headstart.system.files import write_bytes
 
-        check_values(self)
         check_place(self.out)
         given = {"data_root": self.data_root, "device": self.device}
         places = {name: value for name, value in given.items() if value is not None}

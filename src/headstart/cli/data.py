@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.cli.imports import Imports
 from headstart.errors import BadInputError
 from headstart.problems.registry import PROBLEMS
-from headstart.problems.settings import check_values
+from headstart.problems.settings import Count, Seed
 
 if TYPE_CHECKING:
     from headstart.tasks.classification import Classes
@@ -38,9 +38,9 @@ class Sheet:
     """Draw a contact sheet of a data set, one class a row."""
 
     problem: Any
-    classes: int = 20
+    classes: Count = 20
     """Rows of the contact sheet."""
-    seed: int = 0
+    seed: Seed = 0
     """Which classes it shows."""
     out: Path = Path("sheet.png")
     """The contact sheet."""
@@ -62,7 +62,6 @@ def images_of(settings: Any) -> Classes:
     Raises:
         BadInputError: it has none, or cannot be used.
     """
-    check_values(settings)
     problem = PROBLEMS[settings.problem]
     if "images" not in problem.has:
         raise BadInputError(f"--problem {settings.problem} has no images to show; choose another one.")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from headstart.cli.imports import Imports
-from headstart.cli.output import report
+from headstart.cli.output import keep_and_report
 from headstart.cli.workers import in_processes
 from headstart.errors import BadInputError, RunStoppedError
 from headstart.experiments.settings import Settings, choices_of, default_settings
+from headstart.problems.settings import Count, Natural, Processes, Rate, Seed, Several
 
 if TYPE_CHECKING:
     from headstart.experiments.experiment import Experiment
@@ -52,23 +53,23 @@ class Evaluate:
     """inverted makes a folder's dark drawings bright, as glyphs and Omniglot are; as_is or as trained if None."""
     device: str | None = None
     """Where: cpu, cuda or auto, if not where it was."""
-    workers: int | None = None
+    workers: Processes | None = None
     """Processes that share the tasks; if None as many as --workers said in training, or one."""
     split: str | None = None
     """Split that the test classes come from: random, lake, all, new or a JSON file; the run's own if None."""
-    ways: int | None = None
+    ways: Count | None = None
     """Classes per task; as trained if None. Other ones need a method that makes its head for the task."""
-    shots: int | None = None
+    shots: Count | None = None
     """Support examples per class; as trained if None."""
-    test_queries: int | None = None
+    test_queries: Count | None = None
     """Query examples per class; as trained if None."""
-    test_tasks: int | None = None
+    test_tasks: Several | None = None
     """Number of test tasks, at most; as trained if None."""
-    test_interval: float | None = None
+    test_interval: Rate | None = None
     """Half the 95 % interval at which the test ends, looked at after every hundred tasks; as trained if None."""
-    test_inner_steps: int | None = None
+    test_inner_steps: Natural | None = None
     """Inner updates; as trained if None."""
-    test_seed: int = 0
+    test_seed: Seed = 0
     """Of the test tasks; the same seed draws the same tasks."""
     inductive: bool = False
     """Predict each query example in a batch of the support set and itself, not together with the other queries."""
@@ -115,7 +116,6 @@ class Evaluate:
     def evaluate(self, experiment: Experiment) -> int:
         """Evaluates the run, and keeps the result beside it, named by what was changed."""
         from headstart.experiments.run import best_learner, read_run
-        from headstart.runs.results import write_result
 
         run = read_run(self.run)
         learner = best_learner(experiment, run)
@@ -126,7 +126,7 @@ class Evaluate:
         labels = [LABELS[name].format(in_words(changed[name])) for name in LABELS if name in changed]
         labels += ["inductive"] * self.inductive + [f"seed{self.test_seed}"] * (self.test_seed != 0)
         if run:
-            report(result, write_result(run, "-".join(["test", *labels]), result, changed))
+            keep_and_report(run, "-".join(["test", *labels]), result, changed)
         return 0
 
 
@@ -155,7 +155,7 @@ def on_problem(trained: Settings, name: str) -> Settings:
     return trained.with_problem(name, settings)
 
 
-def start_evaluation(argv: list[str], workers: int) -> int:
+def start_evaluation(argv: list[str], workers: Processes) -> int:
     """Runs the command in several processes."""
     from headstart.distributed.launch import launch
 

@@ -27,35 +27,45 @@ from headstart.cli.predict import Predict
 from headstart.cli.report import Report
 from headstart.cli.reproduce import Recipes, Reproduce, Results
 from headstart.cli.train import Resume, Train
-from headstart.errors import BadInputError, RunStoppedError
+from headstart.errors import BadInputError, RunStoppedError, shortened
 from headstart.experiments.settings import CHOICES, chosen, default_settings, misplaced
-from headstart.problems.settings import as_record
+from headstart.problems.settings import as_record, check_values
 from headstart.system.process import end_with_launcher, keep_compiled_programs, keep_freed_memory, launched, speaks
+from headstart.system.signals import Signalled
+from headstart.system.streams import Lasting, output_that_lasts
 
 SPIN_COUNT = "10000"
 """How long an idle thread of PyTorch's waits before it lets others run. The default is so long that a second process on
 the same cores makes a meta-step 10 to 30 times slower; this one is as fast on a quiet machine."""
 
+LONGEST_LINE = 500
+"""Characters of what tyro says of a flag."""
 BROKEN_PIPE = 141
 """The exit code of a command whose reader is gone: 128 + SIGPIPE."""
+NO_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+"""What PyTorch says where there is none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 1 (the work had to stop), 2 (bad input) or 128 + a signal."""
     argv = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    try:
-        code = run(argv)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written has no reader
-        code = BROKEN_PIPE
-    except BadInputError as error:
-        code = complain(str(error), 2)
-    except RunStoppedError as error:
-        code = complain(str(error), 1)
-    except KeyboardInterrupt:
-        code = complain("interrupted", 130)
-    return leave(code)
+    with output_that_lasts() as output:
+        try:
+            code = run(argv)
+        except BadInputError as error:
+            code = complain(str(error), 2)
+        except (RunStoppedError, OSError, MemoryError, RuntimeError) as error:
+            if not (sentence := reason(error)):
+                raise
+            code = complain(sentence, 1)
+        except Signalled as error:
+            code = complain(str(error), error.code)
+        except KeyboardInterrupt:
+            code = complain("interrupted", 130)
+        except SystemExit as end:  # after --help, or what tyro refuses
+            end.code = ended(output, int(end.code or 0))
+            raise
+        return leave(ended(output, code))
 
 
 def run(argv: list[str]) -> int:
@@ -74,6 +84,31 @@ def run(argv: list[str]) -> int:
     return int(command.run_command(argv))
 
 
+def reason(error: Exception) -> str:
+    """Why the work had to stop, where it was for no mistake in the program: empty otherwise.
+
+    >>> reason(OSError(36, "File name too long", "runs/a")), reason(RuntimeError("shapes do not match"))
+    ('runs/a cannot be used (File name too long).', '')
+    """
+    if isinstance(error, RunStoppedError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used ({error.strerror})."
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        return "there is not enough memory for this; choose fewer tasks, classes or examples, or a smaller model."
+    return ""
+
+
+def ended(output: Lasting, code: int) -> int:
+    """The exit code of a command that has ended with ``code``, if all that it printed has arrived."""
+    output.flush()
+    if code or output.error is None:
+        return code
+    if isinstance(output.error, BrokenPipeError):
+        return BROKEN_PIPE
+    return complain(f"what was printed cannot be written ({output.error.strerror}).", 1)
+
+
 def leave(code: int) -> int:
     """The exit code. One process of several ends here and now: a thread of gloo's that lets go of its last tensor while
     Python is shutting down would abort it."""
@@ -88,14 +123,14 @@ def parse(argv: list[str]) -> Any:
     """The command that ``argv`` asks for; leaves with exit code 2 and one line where it asks for none.
 
     Raises:
-        BadInputError: a flag does not belong to the problem, the model or the method.
+        BadInputError: a flag does not belong to the problem, the model or the method, or has none of its values.
     """
     import_extensions(values_of(argv, "--import"))
     argv = with_path(argv)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(
+            command = tyro.cli(
                 commands(argv),
                 prog="headstart",
                 description="Learn what a new task should start from. `headstart train` alone trains MAML on glyphs.",
@@ -104,9 +139,10 @@ def parse(argv: list[str]) -> Any:
             )
     except SystemExit as leave:
         if leave.code:
-            leave.code = complain(f"{first_part(box.getvalue())} (see headstart --help)", 2)
-        sys.stdout.flush()  # while a reader that is gone can still be told from an error
+            leave.code = complain(f"{shortened(first_part(box.getvalue()), LONGEST_LINE)} (see headstart --help)", 2)
         raise
+    check_values(command)
+    return command
 
 
 def commands(argv: list[str]) -> Any:

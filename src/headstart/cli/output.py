@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headstart.errors import BadInputError
+from headstart.errors import BadInputError, RunStoppedError, shortened
 from headstart.system.process import speaks
 
 if TYPE_CHECKING:
     from headstart.evaluation.result import Evaluation
+    from headstart.runs.folder import RunFolder
 
 WIDTH = 200
 """Columns of a table that does not go to a terminal."""
+LONGEST_WORD = 255
+"""Characters of a word of a message, such as a path to go on with."""
 SHOWN = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 """Numbers of inner steps after which a result is printed, besides the last."""
 
@@ -29,8 +32,25 @@ def tell(message: str) -> None:
         print(message)
 
 
-def report(result: Evaluation, path: Path) -> None:
-    """Prints what was reached, and where it is kept."""
+def keep_and_report(run: RunFolder, stem: str, result: Evaluation, changed: Mapping[str, Any] | None = None) -> None:
+    """Keeps what was reached, and prints it, which it does even where it cannot be kept.
+
+    Raises:
+        RunStoppedError: the folder cannot be written.
+    """
+    from headstart.runs.results import write_result
+
+    try:
+        path = write_result(run, stem, result, changed)
+    except RunStoppedError:
+        report(result)
+        raise
+    report(result)
+    tell(f"kept in {path}")
+
+
+def report(result: Evaluation) -> None:
+    """Prints what was reached."""
     tell(f"test {result}")
     for step in sorted({*(step for step in SHOWN if step < result.inner_steps), result.inner_steps}):
         tell(f"    after {step:3d} inner steps: {result.after(step)}")
@@ -39,7 +59,6 @@ def report(result: Evaluation, path: Path) -> None:
             f"{best} inner step{'s' * (best != 1)} would be clearly better than {result.inner_steps}; "
             "choose their number on validation tasks (--test-inner-steps)"
         )
-    tell(f"kept in {path}")
 
 
 def check_place(path: Path) -> None:
@@ -85,5 +104,6 @@ def complain(message: str, code: int) -> int:
     """One line on stderr, and the exit code that goes with it; ranks other than 0 just end."""
     if not speaks():
         return 0
-    print(f"headstart: {' '.join(message.split())}", file=sys.stderr)
+    words = (shortened(word) if len(word) > LONGEST_WORD else word for word in message.split())
+    print(f"headstart: {' '.join(words)}", file=sys.stderr)
     return code

@@ -15,6 +15,7 @@ import tyro
 
 from headstart.cli.output import complain, print_table, printable, text
 from headstart.errors import BadInputError
+from headstart.problems.settings import Share
 
 
 class Prediction(NamedTuple):
@@ -37,7 +38,7 @@ class Predict:
         tyro.conf.arg(metavar="IMAGE|FOLDER [IMAGE|FOLDER ...]", help_behavior_hint="(one or more)"),
     ]
     """Images, and folders in which all images are looked for."""
-    reject: float | None = None
+    reject: Share | None = None
     """Say none where no class is plausible: with 0.95, of one in twenty images that are of a class after all."""
     csv: bool = False
     """Print fname,prediction,probability as CSV."""

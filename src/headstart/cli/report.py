@@ -12,7 +12,7 @@ import tyro
 
 from headstart.cli.imports import Imports
 from headstart.cli.output import check_place, tell
-from headstart.problems.settings import Natural, Several, check_values
+from headstart.problems.settings import Natural, Several
 
 if TYPE_CHECKING:
     from headstart.experiments.experiment import Experiment
@@ -54,7 +54,6 @@ class Report:
         from headstart.reports import run_page  # noqa: F401  (without matplotlib nothing is measured in vain)
         from headstart.reports.reading import experiment_of
 
-        check_values(self)
         given = {name: getattr(self, name) for name in ("data_root", "path", "device")}
         experiment = experiment_of(self.run, **{name: value for name, value in given.items() if value is not None})
         out = self.out or self.run / "report.html"

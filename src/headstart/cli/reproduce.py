@@ -12,7 +12,7 @@ from headstart.cli.output import print_table, tell
 from headstart.cli.train import Train
 from headstart.experiments.recipes import RECIPES, recipe_called
 from headstart.experiments.settings import Settings, flags_of
-from headstart.problems.settings import Count, Natural, Rate, check_values
+from headstart.problems.settings import Count, Processes, Rate, Seed
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Reproduce:
     """Share of the published meta-steps."""
     seeds: Count = 1
     """Runs, with seeds from --seed on."""
-    seed: Natural = 0
+    seed: Seed = 0
     """First seed."""
     data_root: Path | None = None
     """Folder of the Omniglot zips or of their content."""
     test_interval: Rate | None = None
     """Half the 95 % interval at which the tests end, looked at after every hundred tasks; all tasks if None."""
-    workers: Count | None = None
+    workers: Processes | None = None
     """Processes that share the tasks of a meta-step; chosen by itself if None."""
     runs: Path = Path("runs/reproduce")
     """Where the run folders are; what was begun there is gone on with."""
@@ -55,7 +55,6 @@ class Reproduce:
 
     def run_command(self, argv: list[str]) -> int:
         """Trains what is not trained yet, tests in both modes and writes the records."""
-        check_values(self)
         recipe = recipe_called(self.recipe)
         for seed in range(self.seed, self.seed + self.seeds):
             words = f"{self.recipe} --budget {self.budget:g} --seed {seed}"

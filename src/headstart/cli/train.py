@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import tyro
 
 from headstart.cli.imports import Imports
-from headstart.cli.output import report, tell
+from headstart.cli.output import keep_and_report, tell
 from headstart.cli.workers import in_processes
 from headstart.experiments.models import MODELS
 from headstart.experiments.settings import Settings
+from headstart.problems.settings import Processes
 from headstart.system.process import speaks
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Train(Settings):
         from headstart.experiments.experiment import Experiment
         from headstart.experiments.run import path_of_run
 
-        def start(experiment: Experiment, workers: int) -> int:
+        def start(experiment: Experiment, workers: Processes) -> int:
             settings = experiment.settings.replace(out=path_of_run(experiment.settings))
             return start_training(settings, [*argv, "--out", str(settings.run.out)], workers)
 
@@ -63,7 +64,7 @@ class Resume:
     """Folder or table of your own data, if not where it was."""
     device: str | None = None
     """Where: cpu, cuda or auto, if not where it was."""
-    workers: int | None = None
+    workers: Processes | None = None
     """Processes that share the tasks; as in training if None."""
     tensorboard: bool = False
     """Whether the metrics are also written for TensorBoard, into the run folder."""
@@ -80,7 +81,7 @@ class Resume:
         def resolve() -> Experiment:
             return Experiment(settings_of_run(self.run).replace(**{k: v for k, v in moved.items() if v is not None}))
 
-        def start(experiment: Experiment, workers: int) -> int:
+        def start(experiment: Experiment, workers: Processes) -> int:
             return start_training(experiment.settings, argv, workers)
 
         work = partial(train, tensorboard=self.tensorboard)
@@ -101,7 +102,6 @@ def train(experiment: Experiment, tensorboard: bool) -> int:
     """Trains to the last meta-step and tests, or says how to go on if a signal came first."""
     from headstart.distributed.processes import from_first
     from headstart.experiments.run import open_run, path_of_run
-    from headstart.runs.results import write_result
     from headstart.training.callbacks import tensorboard as board_in
     from headstart.training.holding import held
 
@@ -121,7 +121,7 @@ def train(experiment: Experiment, tensorboard: bool) -> int:
         tell_found(experiment)
         result = experiment.test(experiment.learner)
         if run:
-            report(result, write_result(run, "test", result))
+            keep_and_report(run, "test", result)
     return 0
 
 
@@ -131,7 +131,7 @@ def tell_found(experiment: Experiment) -> None:
         tell(found)
 
 
-def start_training(settings: Settings, argv: list[str], workers: int) -> int:
+def start_training(settings: Settings, argv: list[str], workers: Processes) -> int:
     """Runs the command in several processes; of a run that they cannot finish, says what is kept of it."""
     from headstart.distributed.launch import launch
     from headstart.errors import RunStoppedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from headstart.problems.settings import AtLeast, Count, Natural, Rate
+from headstart.problems.settings import Between, Count, Natural, Rate, Size
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ImplicitInnerLoop(InnerLoopOfAnyRule):
     """How strongly task parameters are held to the meta-parameters."""
     cg_steps: Count = 5
     """Steps of conjugate gradient per meta-gradient."""
-    damping: Annotated[float, AtLeast(0)] = 22.0
+    damping: Annotated[float, Between(0, 1e30)] = 22.0
     """Added to --proximity where the meta-gradient is solved for; 0 is exact, for smooth losses."""
 
 
@@ -89,5 +89,5 @@ class ImplicitInnerLoop(InnerLoopOfAnyRule):
 class ContextInnerLoop(InnerLoopOfAnyRule):
     """Flags of CAVIA."""
 
-    context: Count = 5
+    context: Size = 5
     """Numbers that adapt, beside the inputs."""

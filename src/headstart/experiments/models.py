@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import headstart as hs
-from headstart.problems.settings import Count
+from headstart.problems.settings import Size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +21,7 @@ Norm = Literal["batch", "batch_shift", "group", "layer", "none"]
 class TransformerSettings:
     """Flags of the transformer."""
 
-    width: Count = 64
+    width: Size = 64
     """Numbers per token."""
 
 
@@ -29,7 +29,7 @@ class TransformerSettings:
 class MLPSettings:
     """Flags of the fully connected network."""
 
-    width: Count = 64
+    width: Size = 64
     """Units of each of the two hidden layers."""
     norm: Norm = "batch"
     """Normalization; batch norm makes the predictions transductive. batch_shift has no scale, as in MAML's code."""
@@ -39,7 +39,7 @@ class MLPSettings:
 class ConvolutionalSettings:
     """Flags of the networks of four convolutional blocks."""
 
-    width: Count = 64
+    width: Size = 64
     """Channels of each convolution."""
     norm: Norm = "batch"
     """Normalization; batch norm makes the predictions transductive. batch_shift has no scale, as in MAML's code."""

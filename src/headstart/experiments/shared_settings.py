@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from headstart.problems.settings import Count, Natural, Rate, Several
+from headstart.problems.settings import Count, Gibibytes, Processes, Rate, Seed, Several, Steps
 
 
 @dataclass(frozen=True)
 class OuterLoop:
     """How the meta-parameters are updated and chosen."""
 
-    meta_steps: Count = 1500
+    meta_steps: Steps = 1500
     """Outer updates."""
     meta_batch: Count = 8
     """Tasks per outer update."""
@@ -23,7 +23,7 @@ class OuterLoop:
     """Any optimizer of torch.optim, by its class name."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     """Outer learning rate over the run: as it is, or annealed to zero."""
-    validation_every: Count = 500
+    validation_every: Steps = 500
     """Meta-steps between validations; the best validated meta-parameters are the ones that are tested."""
     validation_tasks: Several = 200
     """Fixed tasks per validation."""
@@ -42,11 +42,11 @@ class Engine:
     piece (whole) or inner update by inner update (updates); yes chooses between the two."""
     recompute: Literal["auto", "yes", "no"] = "auto"
     """Whether inner loops are computed anew for their derivative instead of kept; auto does if --memory is short."""
-    memory: Rate | None = None
+    memory: Gibibytes | None = None
     """GiB that each process may hold; half of the machine's, divided by the processes, if None."""
     device: str = "auto"
     """Where: cpu, cuda, or auto for cuda where there is one."""
-    workers: Count | None = None
+    workers: Processes | None = None
     """Processes that share the tasks of a meta-step; chosen by itself if None."""
 
 
@@ -54,13 +54,13 @@ class Engine:
 class Run:
     """What is drawn, tested and kept."""
 
-    seed: Natural = 0
+    seed: Seed = 0
     """Of the initial weights and the tasks. The split and the test tasks are those of seed 0, always."""
     test_tasks: Several = 1000
     """Fixed tasks of the final test, at most."""
     test_interval: Rate | None = None
     """Half the 95 % interval at which the test ends, looked at after every hundred tasks; all of them if None."""
-    checkpoint_every: Count = 100
+    checkpoint_every: Steps = 100
     """Meta-steps between checkpoints."""
     out: Path | None = None
     """Run folder; a new one under runs/ if None. A folder with a run of the same settings is gone on with."""

@@ -10,7 +10,7 @@ from headstart.errors import BadInputError
 from headstart.problems.images import FormSettings, PixelSettings, looks_of
 from headstart.problems.own_data import ALL, OwnImages, OwnSettings, path_of
 from headstart.problems.problem import ClassificationTask
-from headstart.problems.settings import Count
+from headstart.problems.settings import Size
 
 if TYPE_CHECKING:
     from headstart.datasets.decoding import Form
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class FolderSettings(PixelSettings, FormSettings, OwnSettings):
     """Flags of the problem of a folder of images."""
 
-    image_size: Count = 28
+    image_size: Size = 28
     """Pixels along each side; of an image that is not square its middle is taken."""
     rotations: Literal["classes", "tasks", "none"] = "none"
     """Turns by 90 degrees in training: new classes, random per class and task, or none."""

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Literal
 import headstart as hs
 from headstart.problems.classes import ClassProblem
 from headstart.problems.problem import ClassificationTask, TaskSets
-from headstart.problems.settings import Count
+from headstart.problems.settings import Size
 
 
 @dataclass(frozen=True)
 class PixelSettings:
     """Flags of everything that is pixels."""
 
-    image_size: Count = 28
+    image_size: Size = 28
     """Pixels along each side."""
     rotations: Literal["classes", "tasks", "none"] = "classes"
     """Turns by 90 degrees in training: new classes, random per class and task, or none."""

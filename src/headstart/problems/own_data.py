@@ -14,7 +14,7 @@ import headstart as hs
 from headstart.errors import BadInputError
 from headstart.problems.classes import ClassProblem, split_in_file
 from headstart.problems.problem import ClassificationTask, TaskSets
-from headstart.problems.settings import Natural
+from headstart.problems.settings import Seed
 
 ALL, NEW = "all", "new"
 """The splits of data that a run was not trained on: every class is a test class. ``new`` says that the run has seen
@@ -33,7 +33,7 @@ class OwnSettings:
     """Split of the classes: random (60, 20 and 20 % of them), random:60,20,20 (so many), own (train, val and test of a
     folder), or a JSON file; only to evaluate, all (test on every class), or new (the same, though the run has seen some
     of their names). auto is own if there is one, or random."""
-    split_seed: Natural = 0
+    split_seed: Seed = 0
     """Which random split."""
 
     @property

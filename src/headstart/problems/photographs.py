@@ -12,7 +12,7 @@ from headstart.problems.folder import labelled
 from headstart.problems.images import PixelSettings, looks_of
 from headstart.problems.own_data import OwnImages, path_of
 from headstart.problems.problem import ClassificationTask
-from headstart.problems.settings import Count
+from headstart.problems.settings import Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ class PhotographSettings(PixelSettings):
 
     path: Path | None = None
     """Folder of the images: a sub-folder per class, or train, val and test with such folders, or CSV files of them."""
-    image_size: Count = 84
+    image_size: Size = 84
     """Pixels along each side; of an image that is not square its middle is taken."""
     rotations: Literal["classes", "tasks", "none"] = "none"
     """Turns by 90 degrees in training: new classes, random per class and task, or none."""
@@ -44,7 +44,7 @@ class PhotographSettings(PixelSettings):
 class SmallPhotographSettings(PhotographSettings):
     """Flags of the problems of CIFAR-FS and FC100."""
 
-    image_size: Count = 32
+    image_size: Size = 32
     """Pixels along each side."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import threading
@@ -88,6 +87,8 @@ def keep_compiled_programs() -> None:
 def keep_freed_memory() -> None:
     """Has the GNU C library keep what is freed, for the next meta-step, instead of giving it back to the system and
     asking for it again, page by page: a twentieth of the time. Other C libraries are left as they are."""
+    import ctypes
+
     library = ctypes.CDLL(None) if os.name == "posix" else None
     if set_option := getattr(library, "mallopt", None):
         if not set_option(MMAP_THRESHOLD, 2**30):
