@@ -20,7 +20,7 @@ class OrderedTasks(hs.ClassificationTasks):
     """Tasks of labels in order: of the classes' ``ways`` equal parts the first gives label 0, the next label 1, and so
     on. A character has the same label in every task."""
 
-    def _draw_classes(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw_classes(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         part = self.class_count // self.ways
         drawn = torch.arange(self.ways) * part + torch.randint(part, (count, self.ways), generator=generator)
         return torch.zeros_like(drawn), drawn
