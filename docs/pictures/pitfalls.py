@@ -21,6 +21,7 @@ class OrderedTasks(hs.ClassificationTasks):
     on. A character has the same label in every task."""
 
     def draw_classes(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """As ``ClassificationTasks`` has it, without turns: one class of each part."""
         part = self.class_count // self.ways
         drawn = torch.arange(self.ways) * part + torch.randint(part, (count, self.ways), generator=generator)
         return torch.zeros_like(drawn), drawn
