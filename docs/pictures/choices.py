@@ -15,10 +15,11 @@ from torch import Tensor
 import headstart as hs
 from headstart.experiments.methods import METHODS
 from headstart.learners.structure_search import is_structure
-from headstart.reports.colours import BLUE, GREEN, METHOD_STYLES, ORANGE, PURPLE, SKY, VERMILLION
-from pictures.look import picture
+from headstart.reports.colours import BLUE, GREEN, GREY, METHOD_STYLES, ORANGE, PURPLE, SKY, VERMILLION
+from pictures.look import INK, picture
 
-KINDS = {"initialisation": BLUE, "update rule": ORANGE, "structure": GREEN}
+KINDS = {"initial weights": GREY, "update rule": INK, "structure": VERMILLION}
+"""The colours of what is learned: of no method that is beside it."""
 RECORDS = Path(__file__).parents[2] / "results"
 WAYS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 """The colours of a task's classes."""
@@ -28,7 +29,7 @@ def kind_of(name: str) -> str:
     """What a meta-parameter is for, by its name."""
     if is_structure(name):
         return "structure"
-    return "update rule" if name.startswith("rule.") else "initialisation"
+    return "update rule" if name.startswith("rule.") else "initial weights"
 
 
 def counts(learner: hs.Learner) -> dict[str, int]:
@@ -132,9 +133,9 @@ def draw_records(found: Sequence[Mapping[str, Any]]) -> Figure:
     figure, (axes,) = picture(3.2)
     for record in found:
         lowest = min(other["value"] for other in found if images(other) == images(record)) == record["value"]
-        colour = METHOD_STYLES[record["method"]].colour
+        colour, dash, _ = METHOD_STYLES[record["method"]]
         x, y, half = images(record) / 1e6, 100 * record["value"], 100 * record["interval"]
-        axes.errorbar(x, y, half, fmt="o", color=colour, markersize=8, capsize=4)
+        axes.errorbar(x, y, half, fmt="o", color=colour, mfc="white" if dash else colour, markersize=8, capsize=4)
         name = f"{record['method']}, {METHODS[record['method']].cost} gradients a task"
         across, align = (10, "left") if x < 10 else (-10, "right")
         up, above = (-3, "top") if lowest else (2, "bottom")

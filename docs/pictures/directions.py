@@ -37,9 +37,11 @@ def draw_left_out(point: Tensor, stepped: Tensor, first_order: Tensor, exact: Te
     two_tasks.draw_arrow(right, zero, corner, colour_of("fomaml"), 2.8)
     two_tasks.draw_arrow(right, corner, tip, GREY, 2.8)
     two_tasks.draw_arrow(right, zero, tip, colour_of("maml"), 2.8)
-    label(right, corner / 2, "first order\n$\\nabla l(\\hat\\theta)$", colour_of("fomaml"), (-16, -14), "right")
-    label(right, (corner + tip) / 2, "left out\n$-\\varepsilon H\\nabla l(\\hat\\theta)$", "#666666", (8, -8), "left")
-    label(right, tip / 2, "exact", colour_of("maml"), (0, 8), "center")
+    label(right, corner / 2, "first order\n$-\\nabla l(\\hat\\theta)$", colour_of("fomaml"), (-16, -14), "right")
+    label(
+        right, (corner + tip) / 2, "left out\n$+\\,\\varepsilon H\\nabla l(\\hat\\theta)$", "#666666", (8, -8), "left"
+    )
+    label(right, tip / 2, "exact MAML", colour_of("maml"), (0, 8), "center")
     span = torch.stack([zero.double(), corner, tip])
     room = 0.35 * float((span.max(0).values - span.min(0).values).max())
     xlim, ylim = ((float(values.min()) - room, float(values.max()) + room) for values in span.T)
@@ -99,7 +101,12 @@ def draw_angles(axes: Axes, steps: Sequence[int], reptile: Sequence[float], othe
     for method, degrees in others.items():
         axes.axhline(degrees, color=colour_of(method), linewidth=2)
         axes.annotate(
-            NAMES[method], (steps[-1], degrees), (0, 4), textcoords="offset points", color=colour_of(method), ha="right"
+            NAMES[method],
+            (steps[0], degrees),
+            (0, 4),
+            textcoords="offset points",
+            color=colour_of(method),
+            weight="bold",
         )
     middle = len(steps) // 2
     label(axes, torch.tensor([steps[middle], reptile[middle]]), NAMES["reptile"], colour_of("reptile"), (9, -7), "left")
@@ -107,6 +114,7 @@ def draw_angles(axes: Axes, steps: Sequence[int], reptile: Sequence[float], othe
     axes.set_xticks(steps, [str(step) for step in steps])
     axes.minorticks_off()
     axes.set(xlabel="Reptile's inner steps", ylabel="degrees from pre-training's arrow")
+    axes.set_ylim(top=1.12 * max(*others.values(), *reptile))
 
 
 def draw_expansion(rates: Sequence[float], errors: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:

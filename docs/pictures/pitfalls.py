@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import headstart as hs
-from headstart.reports.colours import BLUE, METHOD_STYLES, ORANGE
+from headstart.reports.colours import GREY, METHOD_STYLES, SKY
 from pictures.look import INK, NAMES, picture
 
 DIGIT_PIXELS = 16.0
@@ -21,6 +21,7 @@ class OrderedTasks(hs.ClassificationTasks):
     on. A character has the same label in every task."""
 
     def draw_classes(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """As ``ClassificationTasks`` has it, without turns: one class of each part."""
         part = self.class_count // self.ways
         drawn = torch.arange(self.ways) * part + torch.randint(part, (count, self.ways), generator=generator)
         return torch.zeros_like(drawn), drawn
@@ -30,7 +31,7 @@ def draw_company(image: Tensor, target: int, answers: Mapping[str, Tensor]) -> F
     """One query, and the probabilities ``[class]`` that it is given beside other queries, by what these are."""
     figure, (left, right) = picture(2.9, columns=2, width_ratios=(1, 2.6))
     left.imshow((1 - image[0]).numpy(), cmap="gray", vmin=0, vmax=1)
-    left.set(title=f"a query of class {target + 1}", xticks=[], yticks=[])
+    left.set(title=f"a query of class {target}", xticks=[], yticks=[])
     right.spines[["left", "bottom"]].set_visible(False)
     rows = torch.stack([*answers.values()])
     right.imshow(rows.numpy(), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
@@ -39,7 +40,7 @@ def draw_company(image: Tensor, target: int, answers: Mapping[str, Tensor]) -> F
             best = column == int(values.argmax())
             weight, colour = ("bold" if best else "normal"), ("white" if value > 0.6 else INK)
             right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=12, weight=weight, color=colour)
-    right.set_xticks(range(rows.shape[1]), [str(way + 1) for way in range(rows.shape[1])])
+    right.set_xticks(range(rows.shape[1]))
     right.set_yticks(range(len(rows)), [*answers])
     right.set(xlabel="class", title="probability that f gives it")
     return figure
@@ -49,7 +50,7 @@ def draw_label_order(accuracies: Mapping[str, Sequence[float]], groups: Sequence
     """Accuracies (0 to 1) in groups of bars, one bar for each kind of labels, and the line of chance."""
     figure, (axes,) = picture(3.1)
     width = 0.8 / len(accuracies)
-    for number, ((name, values), colour) in enumerate(zip(accuracies.items(), (ORANGE, BLUE), strict=False)):
+    for number, ((name, values), colour) in enumerate(zip(accuracies.items(), (GREY, SKY), strict=False)):
         places = [group + (number - 0.5 * (len(accuracies) - 1)) * width for group in range(len(groups))]
         bars = axes.bar(places, [100 * value for value in values], width * 0.92, color=colour, label=name)
         axes.bar_label(bars, fmt="%.0f", padding=2)

@@ -73,6 +73,8 @@ def draw_step(learners: Mapping[str, hs.Learner], task: hs.Examples, losses: Map
         [losses[name] for name in names],
         color=[style_of(name).colour for name in names],
     )
+    for tick, name in zip(right.get_yticklabels(), names, strict=True):
+        tick.set(color=style_of(name).colour, weight="bold")
     right.bar_label(bars, fmt="%.3f", padding=3)
     right.set(xlabel="mean loss after one step", xlim=(0, 1.25 * max(losses.values())))
     return figure

@@ -82,7 +82,8 @@ def draw_divergence(learner: hs.Learner, walks: dict[str, list[Move]]) -> Figure
         losses = two_tasks.meta_losses(learner, points).sum(-1)
         right.plot(range(len(points)), losses, "o-", color=colour_of(method), linewidth=2.2, label=NAMES[method])
     left.plot(*moves[0].start, "o", color=INK, markersize=8, zorder=6)
-    right.set(xlabel="meta-step", ylabel="meta-loss one step later")
+    left.set_title("MAML's meta-loss over Φ", pad=8)
+    right.set(xlabel="meta-step", ylabel="MAML's meta-loss")
     right.set_ylim(bottom=0)
     right.legend(frameon=False)
     return figure

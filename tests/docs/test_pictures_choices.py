@@ -38,8 +38,8 @@ def test_the_step_in_a_valley_is_drawn_in_the_methods_colours():
 
 
 def test_meta_parameters_are_counted_by_kind():
-    assert choices.counts(learner(hs.SGD)) == {"initialisation": 2, "update rule": 0, "structure": 0}
-    assert choices.counts(learner(hs.MetaSGD)) == {"initialisation": 2, "update rule": 2, "structure": 0}
+    assert choices.counts(learner(hs.SGD)) == {"initial weights": 2, "update rule": 0, "structure": 0}
+    assert choices.counts(learner(hs.MetaSGD)) == {"initial weights": 2, "update rule": 2, "structure": 0}
     search = hs.StructureSearch(hs.SearchableConv4(5, [("conv3", "skip")] * 2, width=4))
     assert choices.counts(search)["structure"] == 4
     (axes,) = choices.draw_meta_params({"MAML": learner(hs.SGD), "Meta-SGD": learner(hs.MetaSGD)}).axes

@@ -20,7 +20,7 @@ def test_ordered_tasks_give_a_character_one_label_for_ever():
 def test_company_shows_every_probability_and_the_largest_in_bold():
     answers = {"alone": torch.tensor([0.25, 0.75]), "together": torch.tensor([1.0, 0.0])}
     left, right = pitfalls.draw_company(torch.zeros(1, 4, 4), 1, answers).axes
-    assert left.get_title() == "a query of class 2"
+    assert left.get_title() == "a query of class 1"
     assert [text.get_text() for text in right.texts] == ["0.25", "0.75", "1.00", "0.00"]
     assert [text.get_weight() for text in right.texts] == ["normal", "bold", "bold", "normal"]
 
