@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -31,6 +32,15 @@ def is_noise(app: Sphinx, what: str, name: str, member: Any, skip: bool, options
     return True if generated else None
 
 
+def as_written(
+    app: Sphinx, what: str, name: str, of: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Defaults that are functions or classes by their names: Sphinx reads no signature that has ``<function relu>``."""
+    if signature:
+        signature = re.sub(r"<(?:function|class) '?(?:[\w.]+\.)?(\w+)'?>", r"\1", signature).replace("functools.", "")
+    return signature, returns
+
+
 def as_prose(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: list[str]) -> None:
     """Keeps napoleon, which comes after, from taking words before a colon in a property's docstring for its type."""
     if what == "property":
@@ -41,5 +51,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("missing-reference", resolve)
     app.connect("autodoc-skip-member", is_noise)
+    app.connect("autodoc-process-signature", as_written)
     app.connect("autodoc-process-docstring", as_prose, priority=100)
     return {"parallel_read_safe": True}

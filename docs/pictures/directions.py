@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from headstart.reports.colours import GREY, VERMILLION
@@ -29,7 +30,7 @@ def draw_left_out(point: Tensor, stepped: Tensor, first_order: Tensor, exact: Te
     figure, (left, right) = picture(3.5, columns=2)
     two_tasks.draw_contours(left)
     two_tasks.draw_arrow(left, point, stepped, VERMILLION)
-    for place, name, shift in ((point, r"$\Phi$", (6, 6)), (stepped, r"$\hat\theta$", (-4, -18))):
+    for place, name, shift in ((point, r"$\Phi$", (6, 6)), (stepped, r"$\hat\theta$", (-18, -6))):
         left.plot(*place, "o", color=INK, markersize=7, zorder=6)
         left.annotate(name, place, shift, textcoords="offset points", fontsize=14)
     left.set_title("the inner step of task 1")
@@ -41,7 +42,7 @@ def draw_left_out(point: Tensor, stepped: Tensor, first_order: Tensor, exact: Te
     label(
         right, (corner + tip) / 2, "left out\n$+\\,\\varepsilon H\\nabla l(\\hat\\theta)$", "#666666", (8, -8), "left"
     )
-    label(right, tip / 2, "exact MAML", colour_of("maml"), (0, 8), "center")
+    label(right, tip / 2, "exact MAML", colour_of("maml"), (8, 12), "center")
     span = torch.stack([zero.double(), corner, tip])
     room = 0.35 * float((span.max(0).values - span.min(0).values).max())
     xlim, ylim = ((float(values.min()) - room, float(values.max()) + room) for values in span.T)
@@ -52,10 +53,9 @@ def draw_left_out(point: Tensor, stepped: Tensor, first_order: Tensor, exact: Te
 
 
 def label(axes: Axes, place: Tensor, text: str, colour: str, shift: tuple[float, float], align: str) -> None:
-    """A name beside an arrow."""
-    axes.annotate(
-        text, place.tolist(), shift, textcoords="offset points", color=colour, weight="bold", ha=align, va="center"
-    )
+    """A name beside an arrow, that stays readable over lines."""
+    look = {"color": colour, "weight": "bold", "path_effects": [withStroke(linewidth=3, foreground="white")]}
+    axes.annotate(text, place.tolist(), shift, textcoords="offset points", ha=align, va="center", **look)
 
 
 def draw_pulls(rates: Sequence[float], pulls: Mapping[str, Sequence[float]], marked: float) -> Figure:
