@@ -652,7 +652,7 @@ def test_data_prepare_and_sheet(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("sheet --data glyphs --glyph-classes 3 --classes 0", "classes cannot fill 0 rows; ask for"),
+        ("sheet --data glyphs --glyph-classes 3 --classes 0", "--classes 0 is out of its range; choose 1 to"),
         ("sheet --data glyphs --classes 3 --image-size 0", "--image-size 0 is out of its range"),
         ("prepare --data omniglot --data-root nowhere", "'nowhere', which is no folder"),
         ("sheet --problem glyphs --data-root x", "--data-root goes with --problem omniglot, not glyphs"),

@@ -57,9 +57,13 @@ def in_bash(command: str, **environment: str) -> tuple[int, str]:
 def test_a_run_that_nobody_reads_of_is_tested_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "w", buffering=1) as unread, monkeypatch.context() as patch:
+    with (
+        os.fdopen(os.dup(writing), "w", buffering=1) as unread,
+        os.fdopen(writing, "w", buffering=1) as unread_as_well,
+        monkeypatch.context() as patch,
+    ):
         patch.setattr(sys, "stdout", unread)
-        patch.setattr(sys, "stderr", unread)
+        patch.setattr(sys, "stderr", unread_as_well)
         assert cli.main(TINY) == 141
     assert Path("run/test.json").exists()
 
