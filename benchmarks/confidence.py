@@ -19,7 +19,7 @@ import torch.nn.functional as F
 import headstart as hs
 from headstart.evaluation.calibration import Calibration, observed
 from headstart.evaluation.confidence import calibration_error
-from headstart.evaluation.expected_score import logit, shots_of
+from headstart.evaluation.expected_score import shots_of
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.trained.load import load_trained
 
@@ -41,19 +41,23 @@ def calibration_and_coverage(
     before = error([task.scores.softmax(1) for task in scored])
     after = error([calibration.probabilities(task.scores, task.shots) for task in scored])
     print(f"expected calibration error: {before:.2f} % before, {after:.2f} % after ({count} tasks of many sizes)")
-    scores, held, widths = calibration.scores, {}, {}
-    for support in supports:
-        kind = "one shot" if len(support.signs) == len(scores.one_shot.coefficients) else "more shots"
-        interval = (scores.one_shot if kind == "one shot" else scores.more_shots)(support.signs)
-        reached = float(logit(support.right, support.queries).sigmoid())
-        held.setdefault(kind, []).append(interval.low <= reached <= interval.high)
-        widths.setdefault(kind, []).append(interval.high - interval.low)
-    for kind, values in held.items():
-        width = 100 * sum(widths[kind]) / len(values)
-        share = sum(values) / len(values)
-        print(
-            f"interval of the expected accuracy, {kind}: {width:.1f} points wide, holds in {share:.1%} of {len(values)}"
-        )
+    print("interval of the expected accuracy, of that on ten further examples of each class:")
+    intervals: dict[str, list[tuple[bool, float]]] = {}
+    for task, support in zip(scored, supports, strict=True):
+        model = calibration.scores.model(len(support.signs))
+        interval, reached = model(support.signs, support.queries), support.right / support.queries
+        held = (interval.low <= reached <= interval.high, interval.high - interval.low)
+        intervals.setdefault(kind_of(task.shots), []).append(held)
+    for kind, values in sorted(intervals.items()):
+        holds, width = (100 * sum(column) / len(values) for column in zip(*values, strict=True))
+        print(f"  {kind}: {width:.1f} points wide, holds in {holds:.1f} % of {len(values)}")
+
+
+def kind_of(shots: torch.Tensor) -> str:
+    """Which row of the table a task is in."""
+    if shots.min() < shots.max():
+        return "unequal shots"
+    return "one shot" if shots.max() == 1 else "several shots"
 
 
 def rejections(learner: hs.Learner, calibration: Calibration, data: Any, ways: int, shots: int, count: int) -> None:

@@ -269,7 +269,7 @@ def test_a_calibration_of_the_library_takes_its_scores(tmp_path: Path) -> None:
     images, kinds = drawings(each=2)
     support = hs.Examples(as_inputs(images), torch.from_numpy(kinds))
     doubled = Confidence((float(np.log(2)), 0.0, 0.0), (0.0,) * 3, (0.0,) * 3, (-1e9, 1e9))
-    even = ScoreModel((0.0,) * len(support_signs(small_learner(), support)), 1.0, 1.0)
+    even = ScoreModel((0.0,) * len(support_signs(small_learner(), support)), 1.0, 0.0, 0.0)
     path = saved(tmp_path, calibration=Calibration(doubled, ScoreModels(even, even)).record())
     classifier = hs.FewShotClassifier(path, prepare="none").fit(images, kinds)
     expected = (scores_by_hand(small_learner(), images, kinds, images) / 2).softmax(1)

@@ -23,8 +23,8 @@ from headstart.evaluation.tasks_of_many_sizes import tasks_of_many_sizes
 from headstart.learners.base import Learner
 from headstart.tasks.classification import ClassificationTasks
 
-FEWEST = 150
-"""Tasks, a third of them one-shot, that a calibration needs."""
+FEWEST = 250
+"""Tasks that a calibration needs: about a quarter of them is one-shot."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def calibrate(learner: Learner, tasks: ClassificationTasks, *, count: int = 400,
     Args:
         learner: any that classifies.
         tasks: validation tasks; the classes are all that is taken from them, and ``ways`` if the head is fixed.
-        count: tasks of 2 to 20 ways and 1 to 10 shots, a third of them one-shot.
+        count: tasks of 2 to 20 ways and 1 to 10 shots: in every other one as many of each class, in the rest unequal.
         seed: of the tasks.
 
     Raises:

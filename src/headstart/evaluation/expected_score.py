@@ -12,17 +12,19 @@ from torch import Tensor
 
 from headstart.episodes import Examples
 from headstart.errors import BadInputError
-from headstart.evaluation.confidence import least_squares
-from headstart.evaluation.tasks_of_many_sizes import size_features
+from headstart.evaluation.beta_binomial import at_most, mean_of, most_likely
+from headstart.evaluation.tasks_of_many_sizes import QUERIES, place_in_class, size_features
 from headstart.learners.base import Learner
 
 FOLDS = 5
-"""Times that one example of every class is held out, at most."""
-COVERED = 0.95
+"""Times that one example of every class is held out, at most; and that a fifth of the validation tasks is."""
+COVERED, FEWEST = 0.95, 40
+"""What an interval holds, and how many tasks it takes to know."""
 
 
 class ExpectedScore(NamedTuple):
-    """An accuracy, and the interval that holds that of 95 of 100 tasks like those of the calibration."""
+    """The accuracy to expect, and the interval that holds the accuracy on ten further examples of each class, in 95 of
+    100 tasks like those of the calibration."""
 
     value: float
     low: float
@@ -39,44 +41,67 @@ class SupportTask(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoreModel:
-    """``logit(accuracy) = coefficients . signs``, and by how much that was wrong in 95 of 100 validation tasks.
+    """``right ~ BetaBinomial(queries, mean, precision)``: how many of so many queries are recognised.
+
+    ``logit(mean) = coefficients . signs``, and the precision is the same for all tasks. The interval has the numbers
+    that are no further out than the nearest 97.5 % of the validation tasks, on either side: it is conformal, and holds
+    as often as it says of tasks like those, whether or not the distribution is the true one.
 
     Attributes:
         coefficients: one for each sign.
-        below: how far the logit of the accuracy may lie below.
-        above: how far above.
+        precision: how alike tasks of the same signs are.
+        below: the ``P(R <= right)`` that 2.5 % of the validation tasks do not reach.
+        above: the same of ``P(R >= right)``.
+
+    Source: distributional conformal prediction, Chernozhukov, Wüthrich and Zhu, PNAS 118 (2021).
     """
 
     coefficients: tuple[float, ...]
+    precision: float
     below: float
     above: float
 
-    def __call__(self, signs: Tensor) -> ExpectedScore:
-        """The accuracy to expect."""
-        logit = torch.tensor(self.coefficients, dtype=torch.float64) @ signs
-        value, low, high = torch.stack([logit, logit - self.below, logit + self.above]).sigmoid().tolist()
-        return ExpectedScore(value, low, high)
+    def __call__(self, signs: Tensor, queries: int) -> ExpectedScore:
+        """The accuracy to expect, with the interval of that on ``queries`` queries."""
+        mean = mean_of(signs, torch.tensor(self.coefficients, dtype=torch.float64))
+        low, high = tails(queries, mean, torch.tensor(self.precision, dtype=torch.float64))
+        held = ((low >= self.below) & (high >= self.above)).nonzero()[:, 0] / queries
+        value = float(mean)
+        return ExpectedScore(value, min(value, float(held.min())), max(value, float(held.max())))
+
+
+def _model(record: Mapping[str, Any]) -> ScoreModel:
+    return ScoreModel(
+        tuple(map(float, record["coefficients"])), *(float(record[name]) for name in ("precision", "below", "above"))
+    )
+
+
+def tails(queries: int, mean: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+    """``P(R <= r)`` and ``P(R >= r)`` for ``r`` from 0 to ``queries``, ``[queries + 1]`` each."""
+    low = at_most(queries, mean, precision)
+    return low, at_most(queries, 1 - mean, precision).flip(0)
 
 
 @dataclass(frozen=True)
 class ScoreModels:
-    """One model for support sets with one example of most classes, and one for those with some to hold out."""
+    """One model for support sets with one example of each class, and one for those with some to hold out."""
 
     one_shot: ScoreModel
     more_shots: ScoreModel
 
     def expected_score(self, learner: Learner, support: Examples) -> ExpectedScore:
         """The accuracy to expect of ``learner.fit(support)``."""
-        model = self.more_shots if can_hold_out(support) else self.one_shot
-        return model(support_signs(learner, support))
+        signs = support_signs(learner, support)
+        return self.model(len(signs))(signs, QUERIES * len(shots_of(support.targets)))
+
+    def model(self, signs: int) -> ScoreModel:
+        """The model for support sets of which so many signs are known."""
+        return self.one_shot if signs == len(self.one_shot.coefficients) else self.more_shots
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
-        models = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {
-            name: {"coefficients": list(model.coefficients), "below": model.below, "above": model.above}
-            for name, model in models.items()
-        }
+        models = dataclasses.asdict(self)
+        return {name: {**model, "coefficients": list(model["coefficients"])} for name, model in models.items()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -86,8 +111,7 @@ class ScoreModels:
             BadInputError: it is no such record.
         """
         try:
-            models = [record[field.name] for field in dataclasses.fields(cls)]
-            return cls(*(ScoreModel(tuple(map(float, m["coefficients"])), m["below"], m["above"]) for m in models))
+            return cls(*(_model(record[field.name]) for field in dataclasses.fields(cls)))
         except (KeyError, TypeError, ValueError) as error:
             raise BadInputError(f"the calibration lacks or misstates {error}; calibrate the learner anew.") from error
 
@@ -102,19 +126,24 @@ def shots_of(targets: Tensor) -> Tensor:
 
 
 def can_hold_out(support: Examples) -> bool:
-    """Whether half of the classes or more can spare an example: these then speak for the others as well.
+    """Whether a class can spare an example.
 
-    >>> can_hold_out(Examples(torch.zeros(4), torch.tensor([0, 1, 1, 2])))
-    False
+    >>> can_hold_out(Examples(torch.zeros(3), torch.tensor([0, 1, 1])))
+    True
     """
-    return bool((shots_of(support.targets) >= 2).double().mean() >= 0.5)
+    return bool(shots_of(support.targets).max() >= 2)
 
 
 def support_signs(learner: Learner, support: Examples) -> Tensor:
-    """What the support set says of the accuracy to come: the size of the task, how well its own examples are told
-    apart, and, where some can be held out, how many of these are recognised and how surely."""
+    """What the support set says of the accuracy to come: the size of the task, how unequal its shots are, how well its
+    own examples are told apart, and, where some can be held out, how many of these are recognised and how surely.
+
+    Unequal are the shots by the standard deviation of ``1 / shots``: a mean of ``n`` examples is off by ``variance /
+    n``, and where classes differ in that, queries go to those with more examples.
+    """
     shots = shots_of(support.targets)
-    signs = [size_features(shots), margin(learner.fit(support)(support.inputs), support.targets).mean()[None]]
+    signs = [size_features(shots), shots.double().reciprocal().std(correction=0)[None]]
+    signs += [margin(learner.fit(support)(support.inputs), support.targets).mean()[None]]
     if can_hold_out(support):
         scores, targets = held_out_scores(learner, support)
         right = (scores.argmax(1) == targets).sum()
@@ -137,12 +166,10 @@ def margin(scores: Tensor, targets: Tensor) -> Tensor:
 def held_out_scores(learner: Learner, support: Examples) -> tuple[Tensor, Tensor]:
     """Scores and targets of support examples, each by an *f* that was fitted without it: fold by fold, one example of
     every class that has two or more is held out."""
-    place = torch.full_like(support.targets, -1)
-    for label, shots in enumerate(shots_of(support.targets).tolist()):
-        if shots > 1:
-            place[support.targets == label] = torch.arange(shots)
+    shots = shots_of(support.targets)
+    place = place_in_class(support.targets).masked_fill(shots[support.targets] == 1, -1)
     scores, targets = [], []
-    for fold in range(min(FOLDS, int(shots_of(support.targets).max()))):
+    for fold in range(min(FOLDS, int(shots.max()))):
         out = place == fold
         fitted = learner.fit(Examples(support.inputs[~out], support.targets[~out]))
         scores.append(fitted(support.inputs[out]))
@@ -176,14 +203,24 @@ def score_models(tasks: Iterable[SupportTask]) -> ScoreModels:
 
 
 def fitted_model(tasks: list[SupportTask]) -> ScoreModel:
-    """The model of one kind of task; every residual of its interval is of a task that the coefficients were fitted
-    without."""
-    signs = torch.stack([task.signs for task in tasks])
-    logits = torch.stack([logit(task.right, task.queries) for task in tasks])
-    if len(tasks) < 40:
-        raise BadInputError(f"{len(tasks)} tasks are too few to know how often an interval holds; take 40 or more.")
-    hat = signs @ torch.linalg.pinv(signs)
-    residuals = (logits - hat @ logits) / (1 - hat.diagonal()).clamp(min=1e-3)
-    tail = (1 - COVERED) / 2
-    low, high = residuals.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
-    return ScoreModel(tuple(least_squares(signs, logits).tolist()), max(0.0, -low), max(0.0, high))
+    """The model of one kind of task; how far out each task is, is said by coefficients that were fitted without it."""
+    if len(tasks) < FEWEST:
+        raise BadInputError(
+            f"{len(tasks)} tasks are too few to know how often an interval holds; take {FEWEST} or more."
+        )
+    out = torch.empty(len(tasks), 2, dtype=torch.float64)
+    for fold in range(FOLDS):
+        coefficients, precision = fitted_to([task for index, task in enumerate(tasks) if index % FOLDS != fold])
+        for index in range(fold, len(tasks), FOLDS):
+            signs, right, queries = tasks[index]
+            out[index] = torch.stack([tail[right] for tail in tails(queries, mean_of(signs, coefficients), precision)])
+    rank = int((1 - COVERED) / 2 * (len(tasks) + 1))
+    below, above = out.sort(0).values[rank - 1].tolist()
+    coefficients, precision = fitted_to(tasks)
+    return ScoreModel(tuple(coefficients.tolist()), float(precision), below, above)
+
+
+def fitted_to(tasks: list[SupportTask]) -> tuple[Tensor, Tensor]:
+    """Coefficients and precision under which the tasks are likeliest."""
+    right, queries = torch.tensor([(task.right, task.queries) for task in tasks], dtype=torch.float64).T
+    return most_likely(torch.stack([task.signs for task in tasks]), right, queries)
