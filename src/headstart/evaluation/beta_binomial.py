@@ -7,8 +7,6 @@ from torch import Tensor
 
 RIDGE = 1e-4
 """Holds the coefficients to zero where the tasks do not say otherwise."""
-FIRST_LOG_PRECISION = 3.0
-"""Where the search for the precision begins."""
 MOST_SURE = 1e-6
 """The mean is no nearer to 0 or 1."""
 
@@ -37,25 +35,25 @@ def mean_of(signs: Tensor, coefficients: Tensor) -> Tensor:
     return (signs @ coefficients).sigmoid().clamp(MOST_SURE, 1 - MOST_SURE)
 
 
-def most_likely(signs: Tensor, right: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
-    """The coefficients of the mean, ``[sign]``, and the precision under which the tasks are likeliest.
+def most_likely(signs: Tensor, alike: Tensor, right: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+    """The coefficients of the mean, ``[sign]``, and of the logarithm of the precision, ``[alike]``, under which the
+    tasks are likeliest.
 
     Shapes:
-        signs: ``[task, sign]``; right, queries: ``[task]``, all of them float64
+        signs: ``[task, sign]``; alike: ``[task, alike]``; right, queries: ``[task]``, all of them float64
     """
-    start = [torch.zeros(signs.shape[1]), torch.tensor(FIRST_LOG_PRECISION)]
-    coefficients, log_precision = (value.double().requires_grad_() for value in start)
-    optimizer = torch.optim.LBFGS([coefficients, log_precision], max_iter=300, line_search_fn="strong_wolfe")
+    mean, precision = (torch.zeros(features.shape[1]).double().requires_grad_() for features in (signs, alike))
+    optimizer = torch.optim.LBFGS([mean, precision], max_iter=300, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         optimizer.zero_grad()
-        likelihood = log_probability(right, queries, mean_of(signs, coefficients), log_precision.exp()).mean()
-        loss = RIDGE * (coefficients.square().sum() + log_precision.square()) - likelihood
-        coefficients.grad, log_precision.grad = torch.autograd.grad(loss, (coefficients, log_precision))
+        likelihood = log_probability(right, queries, mean_of(signs, mean), (alike @ precision).exp()).mean()
+        loss = RIDGE * (mean.square().sum() + precision.square().sum()) - likelihood
+        mean.grad, precision.grad = torch.autograd.grad(loss, (mean, precision))
         return float(loss.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return coefficients.detach(), log_precision.detach().exp()
+    return mean.detach(), precision.detach()
 
 
 def at_most(queries: int, mean: Tensor, precision: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ from headstart.evaluation.tasks_of_many_sizes import tasks_of_many_sizes
 from headstart.learners.base import Learner
 from headstart.tasks.classification import ClassificationTasks
 
-FEWEST = 250
-"""Tasks that a calibration needs: about a quarter of them is one-shot."""
+FEWEST = 300
+"""Tasks that a calibration needs: a fifth of them has a single example of some classes."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,9 @@ def observed(
                 "the learner's scores are not finite on a validation task: its inner loop diverges; take fewer steps."
             )
         right = int((scores.argmax(1) == query.targets).sum())
-        scored.append(ScoredTask(shots_of(support.targets), scores, query.targets))
-        supports.append(SupportTask(support_signs(learner, support), right, len(query.targets)))
+        shots = shots_of(support.targets)
+        scored.append(ScoredTask(shots, scores, query.targets))
+        supports.append(SupportTask(shots, support_signs(learner, support), right, len(query.targets)))
     return scored, supports
 
 

@@ -20,6 +20,8 @@ FOLDS = 5
 """Times that one example of every class is held out, at most; and that a fifth of the validation tasks is."""
 COVERED, FEWEST = 0.95, 40
 """What an interval holds, and how many tasks it takes to know."""
+ALIKE = [0, 3]
+"""The signs that tasks are more or less alike by: none, and how unequal the shots are."""
 
 
 class ExpectedScore(NamedTuple):
@@ -32,8 +34,10 @@ class ExpectedScore(NamedTuple):
 
 
 class SupportTask(NamedTuple):
-    """What is known of a validation task for this: its support set's signs, and the accuracy on its query set."""
+    """What is known of a validation task for this: its support set's shots and signs, and the accuracy on its query
+    set."""
 
+    shots: Tensor
     signs: Tensor
     right: int
     queries: int
@@ -43,13 +47,13 @@ class SupportTask(NamedTuple):
 class ScoreModel:
     """``right ~ BetaBinomial(queries, mean, precision)``: how many of so many queries are recognised.
 
-    ``logit(mean) = coefficients . signs``, and the precision is the same for all tasks. The interval has the numbers
+    ``logit(mean) = coefficients . signs`` and ``log(precision) = alike . signs[ALIKE]``. The interval has the numbers
     that are no further out than the nearest 97.5 % of the validation tasks, on either side: it is conformal, and holds
     as often as it says of tasks like those, whether or not the distribution is the true one.
 
     Attributes:
         coefficients: one for each sign.
-        precision: how alike tasks of the same signs are.
+        alike: those of the precision: how alike tasks of the same signs are.
         below: the ``P(R <= right)`` that 2.5 % of the validation tasks do not reach.
         above: the same of ``P(R >= right)``.
 
@@ -57,23 +61,28 @@ class ScoreModel:
     """
 
     coefficients: tuple[float, ...]
-    precision: float
+    alike: tuple[float, ...]
     below: float
     above: float
 
     def __call__(self, signs: Tensor, queries: int) -> ExpectedScore:
         """The accuracy to expect, with the interval of that on ``queries`` queries."""
-        mean = mean_of(signs, torch.tensor(self.coefficients, dtype=torch.float64))
-        low, high = tails(queries, mean, torch.tensor(self.precision, dtype=torch.float64))
+        coefficients, alike = (torch.tensor(c, dtype=torch.float64) for c in (self.coefficients, self.alike))
+        mean = mean_of(signs, coefficients)
+        low, high = tails(queries, mean, (signs[ALIKE] @ alike).exp())
         held = ((low >= self.below) & (high >= self.above)).nonzero()[:, 0] / queries
         value = float(mean)
         return ExpectedScore(value, min(value, float(held.min())), max(value, float(held.max())))
 
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**vars(self), "coefficients": list(self.coefficients), "alike": list(self.alike)}
 
-def _model(record: Mapping[str, Any]) -> ScoreModel:
-    return ScoreModel(
-        tuple(map(float, record["coefficients"])), *(float(record[name]) for name in ("precision", "below", "above"))
-    )
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """What was kept by ``record``."""
+        coefficients, alike = (tuple(map(float, record[name])) for name in ("coefficients", "alike"))
+        return cls(coefficients, alike, float(record["below"]), float(record["above"]))
 
 
 def tails(queries: int, mean: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,24 +93,30 @@ def tails(queries: int, mean: Tensor, precision: Tensor) -> tuple[Tensor, Tensor
 
 @dataclass(frozen=True)
 class ScoreModels:
-    """One model for support sets with one example of each class, and one for those with some to hold out."""
+    """A model for each kind of support set: where no class, where some and where every class can spare an example.
+
+    So the interval holds as often as it says of each kind: conformal prediction by categories.
+
+    Source: Vovk, Gammerman and Shafer (2005), "Algorithmic learning in a random world", section 4.5.
+    """
 
     one_shot: ScoreModel
+    some_single: ScoreModel
     more_shots: ScoreModel
 
     def expected_score(self, learner: Learner, support: Examples) -> ExpectedScore:
         """The accuracy to expect of ``learner.fit(support)``."""
-        signs = support_signs(learner, support)
-        return self.model(len(signs))(signs, QUERIES * len(shots_of(support.targets)))
+        shots = shots_of(support.targets)
+        return self.of(shots)(support_signs(learner, support), QUERIES * len(shots))
 
-    def model(self, signs: int) -> ScoreModel:
-        """The model for support sets of which so many signs are known."""
-        return self.one_shot if signs == len(self.one_shot.coefficients) else self.more_shots
+    def of(self, shots: Tensor) -> ScoreModel:
+        """The model for support sets of so many examples of each class, ``[ways]``."""
+        model: ScoreModel = getattr(self, kind_of(shots))
+        return model
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
-        models = dataclasses.asdict(self)
-        return {name: {**model, "coefficients": list(model["coefficients"])} for name, model in models.items()}
+        return {field.name: getattr(self, field.name).record() for field in dataclasses.fields(self)}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -111,7 +126,7 @@ class ScoreModels:
             BadInputError: it is no such record.
         """
         try:
-            return cls(*(_model(record[field.name]) for field in dataclasses.fields(cls)))
+            return cls(*(ScoreModel.from_record(record[field.name]) for field in dataclasses.fields(cls)))
         except (KeyError, TypeError, ValueError) as error:
             raise BadInputError(f"the calibration lacks or misstates {error}; calibrate the learner anew.") from error
 
@@ -125,13 +140,15 @@ def shots_of(targets: Tensor) -> Tensor:
     return targets.bincount()
 
 
-def can_hold_out(support: Examples) -> bool:
-    """Whether a class can spare an example.
+def kind_of(shots: Tensor) -> str:
+    """Which of the three models a support set has.
 
-    >>> can_hold_out(Examples(torch.zeros(3), torch.tensor([0, 1, 1])))
-    True
+    >>> [kind_of(torch.tensor(shots)) for shots in ([1, 1], [1, 2], [2, 2])]
+    ['one_shot', 'some_single', 'more_shots']
     """
-    return bool(shots_of(support.targets).max() >= 2)
+    if shots.max() == 1:
+        return "one_shot"
+    return "some_single" if shots.min() == 1 else "more_shots"
 
 
 def support_signs(learner: Learner, support: Examples) -> Tensor:
@@ -144,7 +161,7 @@ def support_signs(learner: Learner, support: Examples) -> Tensor:
     shots = shots_of(support.targets)
     signs = [size_features(shots), shots.double().reciprocal().std(correction=0)[None]]
     signs += [margin(learner.fit(support)(support.inputs), support.targets).mean()[None]]
-    if can_hold_out(support):
+    if shots.max() > 1:
         scores, targets = held_out_scores(learner, support)
         right = (scores.argmax(1) == targets).sum()
         signs += [logit(right, len(targets))[None], margin(scores, targets).mean()[None]]
@@ -193,34 +210,31 @@ def score_models(tasks: Iterable[SupportTask]) -> ScoreModels:
     Raises:
         BadInputError: there are too few tasks to know how often an interval holds.
     """
-    tasks = list(tasks)
-    longest = max(len(task.signs) for task in tasks)
-    shortest = min(len(task.signs) for task in tasks)
-    return ScoreModels(
-        fitted_model([task._replace(signs=task.signs[:shortest]) for task in tasks if len(task.signs) == shortest]),
-        fitted_model([task for task in tasks if len(task.signs) == longest]),
-    )
+    tasks, kinds = list(tasks), [field.name for field in dataclasses.fields(ScoreModels)]
+    return ScoreModels(*(fitted_model([task for task in tasks if kind_of(task.shots) == kind]) for kind in kinds))
 
 
 def fitted_model(tasks: list[SupportTask]) -> ScoreModel:
     """The model of one kind of task; how far out each task is, is said by coefficients that were fitted without it."""
     if len(tasks) < FEWEST:
         raise BadInputError(
-            f"{len(tasks)} tasks are too few to know how often an interval holds; take {FEWEST} or more."
+            f"{len(tasks)} tasks of one kind are too few to know how often an interval holds; take more in all."
         )
     out = torch.empty(len(tasks), 2, dtype=torch.float64)
     for fold in range(FOLDS):
-        coefficients, precision = fitted_to([task for index, task in enumerate(tasks) if index % FOLDS != fold])
+        mean, alike = fitted_to([task for index, task in enumerate(tasks) if index % FOLDS != fold])
         for index in range(fold, len(tasks), FOLDS):
-            signs, right, queries = tasks[index]
-            out[index] = torch.stack([tail[right] for tail in tails(queries, mean_of(signs, coefficients), precision)])
+            _, signs, right, queries = tasks[index]
+            both = tails(queries, mean_of(signs, mean), (signs[ALIKE] @ alike).exp())
+            out[index] = torch.stack([tail[right] for tail in both])
     rank = int((1 - COVERED) / 2 * (len(tasks) + 1))
     below, above = out.sort(0).values[rank - 1].tolist()
-    coefficients, precision = fitted_to(tasks)
-    return ScoreModel(tuple(coefficients.tolist()), float(precision), below, above)
+    mean, alike = fitted_to(tasks)
+    return ScoreModel(tuple(mean.tolist()), tuple(alike.tolist()), below, above)
 
 
 def fitted_to(tasks: list[SupportTask]) -> tuple[Tensor, Tensor]:
-    """Coefficients and precision under which the tasks are likeliest."""
+    """The coefficients of mean and precision under which the tasks are likeliest."""
+    signs = torch.stack([task.signs for task in tasks])
     right, queries = torch.tensor([(task.right, task.queries) for task in tasks], dtype=torch.float64).T
-    return most_likely(torch.stack([task.signs for task in tasks]), right, queries)
+    return most_likely(signs, signs[:, ALIKE], right, queries)

@@ -23,7 +23,8 @@ WAYS, SHOTS, QUERIES = (2, 3, 5, 8, 10, 15, 20), (1, 1, 2, 3, 5, 10), 10
 def tasks_of_many_sizes(learner: Learner, tasks: ClassificationTasks, count: int, seed: int) -> Iterator[Episodes]:
     """``count`` fixed tasks of the classes of ``tasks``, one by one, of ways and shots that are drawn for each.
 
-    Every other task has as many shots of each class. In the rest a class has one of two numbers of them, drawn as well.
+    Every other task has as many shots of each class. In the rest a class has one of two numbers of them: one, or both
+    drawn.
 
     A learner whose head is fixed is given at most as many ways as ``tasks`` has.
 
@@ -43,7 +44,7 @@ def tasks_of_many_sizes(learner: Learner, tasks: ClassificationTasks, count: int
         own = torch.full((n,), k)
         if index % 2:
             share = torch.rand((), generator=generator)
-            own[torch.rand(n, generator=generator) < share] = other
+            own[torch.rand(n, generator=generator) < share] = 1 if index % 4 == 1 else other
         most_shots = int(own.max())
         queries = min(QUERIES, examples - most_shots)
         sized = ClassificationTasks(tasks.classes, ways=n, shots=most_shots, queries=queries, rotations=tasks.rotations)
