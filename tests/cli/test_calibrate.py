@@ -43,7 +43,7 @@ def test_a_run_is_sure_of_itself_once_it_is_calibrated(
     assert "has no calibration" in capsys.readouterr().out
     assert main(["predict", str(tmp_path / "abc.safetensors"), str(support), "--reject", "0.95"]) == 2
     assert "headstart calibrate RUN" in capsys.readouterr().err
-    assert main(["calibrate", str(run), "--tasks", "150"]) == 0
+    assert main(["calibrate", str(run), "--tasks", "300"]) == 0
     assert main(adapt) == 0
     assert "accuracy to expect: " in capsys.readouterr().out
     calibration = load_classes(tmp_path / "abc.safetensors").calibration
@@ -68,7 +68,7 @@ def test_too_few_tasks_leave_nothing_behind(run: Path, capsys: pytest.CaptureFix
 
 
 def test_a_calibration_of_other_weights_is_not_taken(run: Path) -> None:
-    assert main(["calibrate", str(run), "--tasks", "150"]) == 0
+    assert main(["calibrate", str(run), "--tasks", "300"]) == 0
     assert "calibration" in load_trained(run).notes
     path = take_as_it_is(run) / "calibration.json"
     path.write_text(path.read_text().replace(digest(load_trained(run).learner), "0" * 64))

@@ -13,7 +13,6 @@ from headstart.evaluation.calibration import Calibration, calibrate, observed
 from headstart.evaluation.confidence import Confidence, ScoredTask, calibration_error, confidence_in
 from headstart.evaluation.expected_score import (
     SupportTask,
-    can_hold_out,
     held_out_scores,
     margin,
     score_models,
@@ -74,23 +73,24 @@ def test_an_interval_holds_as_often_as_it_says() -> None:
     def supports(count: int) -> list[SupportTask]:
         made = []
         for index in range(count):
-            signs = torch.randn(5 + 2 * (index % 2), generator=generator, dtype=torch.float64)
+            shots = torch.tensor([[1, 1], [1, 2], [2, 2]][index % 3])
+            signs = torch.randn(5 if index % 3 == 0 else 7, generator=generator, dtype=torch.float64)
             odds = 1.5 + signs[:3].sum() + 0.5 * torch.randn((), generator=generator, dtype=torch.float64)
             right = int((torch.rand(500, generator=generator) < odds.sigmoid()).sum())
-            made.append(SupportTask(signs, right, 500))
+            made.append(SupportTask(shots, signs, right, 500))
         return made
 
     models, held = score_models(supports(600)), []
     for task in supports(600):
-        interval = (models.one_shot if len(task.signs) == 5 else models.more_shots)(task.signs)
+        interval = models.of(task.shots)(task.signs, task.queries)
         held.append(interval.low <= task.right / task.queries <= interval.high)
         assert interval.low <= interval.value <= interval.high
     assert 0.92 < sum(held) / len(held) < 0.98
 
 
 def test_too_few_tasks_for_an_interval_are_refused() -> None:
-    with pytest.raises(hs.BadInputError, match="3 tasks are too few"):
-        score_models([SupportTask(torch.ones(4, dtype=torch.float64), 1, 2)] * 3)
+    with pytest.raises(hs.BadInputError, match="3 tasks of one kind are too few"):
+        score_models([SupportTask(torch.ones(2), torch.ones(5, dtype=torch.float64), 1, 2)] * 3)
 
 
 def test_the_margin_is_the_own_class_before_all_others_together() -> None:
@@ -143,7 +143,7 @@ def test_a_class_with_one_example_stays_while_others_are_held_out(
     support = hs.ClassificationTasks(glyphs, ways=3, shots=3, queries=1).sample(1, torch.Generator()).task(0).support
     kept = (support.targets != single) | ((support.targets == single).cumsum(0) == 1)
     support = hs.Examples(support.inputs[kept], support.targets[kept])
-    assert can_hold_out(support) and len(support_signs(learner, support)) == 6
+    assert len(support_signs(learner, support)) == 7
     scores, targets = held_out_scores(learner, support)
     expected = [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert sorted(targets.tolist()) == [label for label in expected if label != single]
@@ -156,8 +156,7 @@ def test_a_class_with_one_example_stays_while_others_are_held_out(
 
 def test_one_shot_has_nothing_to_hold_out(glyphs: hs.ImageClasses, learner: hs.Learner) -> None:
     support = hs.ClassificationTasks(glyphs, ways=3, shots=1, queries=1).sample(1, torch.Generator()).task(0).support
-    assert not can_hold_out(support)
-    assert len(support_signs(learner, support)) == 4
+    assert len(support_signs(learner, support)) == 5
 
 
 def test_a_calibration_is_kept_as_json(glyphs: hs.ImageClasses) -> None:
@@ -165,7 +164,7 @@ def test_a_calibration_is_kept_as_json(glyphs: hs.ImageClasses) -> None:
 
     tasks = hs.ClassificationTasks(glyphs, ways=5, shots=1, queries=5)
     small = hs.ProtoNet(hs.Conv4(ways=5, width=2))
-    calibration = calibrate(small, tasks, count=150)
+    calibration = calibrate(small, tasks, count=300)
     again = Calibration.from_record(json.loads(json.dumps(calibration.record())))
     assert again == calibration
     ((task,), (support,)) = observed(small, tasks, 1, seed=3)

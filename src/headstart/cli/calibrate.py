@@ -20,7 +20,7 @@ class Calibrate:
     run: tyro.conf.Positional[Path]
     """Run folder of a problem of classes."""
     tasks: Several = 400
-    """Validation tasks, of 2 to 20 ways and 1 to 10 shots where the method makes its head for the task."""
+    """Validation tasks of 1 to 10 shots, equal or not; of 2 to 20 ways if the method makes its head for the task."""
     seed: Seed = 0
     """Of these tasks."""
     imports: Imports = ()

@@ -13,8 +13,8 @@ from headstart.evaluation.tasks_of_many_sizes import tasks_of_many_sizes
 from headstart.learners.base import Learner
 from headstart.tasks.classification import ClassificationTasks
 
-FEWEST = 150
-"""Tasks, a third of them one-shot, that a calibration needs."""
+FEWEST = 300
+"""Tasks that a calibration needs: a fifth of them has a single example of some classes."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ def observed(
                 "the learner's scores are not finite on a validation task: its inner loop diverges; take fewer steps."
             )
         right = int((scores.argmax(1) == query.targets).sum())
-        scored.append(ScoredTask(shots_of(support.targets), scores, query.targets))
-        supports.append(SupportTask(support_signs(learner, support), right, len(query.targets)))
+        shots = shots_of(support.targets)
+        scored.append(ScoredTask(shots, scores, query.targets))
+        supports.append(SupportTask(shots, support_signs(learner, support), right, len(query.targets)))
     return scored, supports
 
 
@@ -69,7 +70,7 @@ def calibrate(learner: Learner, tasks: ClassificationTasks, *, count: int = 400,
     Args:
         learner: any that classifies.
         tasks: validation tasks; the classes are all that is taken from them, and ``ways`` if the head is fixed.
-        count: tasks of 2 to 20 ways and 1 to 10 shots, a third of them one-shot.
+        count: tasks of 2 to 20 ways and 1 to 10 shots: in every other one as many of each class, in the rest unequal.
         seed: of the tasks.
 
     Raises:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from headstart.episodes import Episodes
+from headstart.episodes import Episodes, Examples
 from headstart.errors import BadInputError
 from headstart.evaluation.fixed_tasks import fixed_tasks
 from headstart.learners.base import Learner
@@ -21,6 +22,9 @@ WAYS, SHOTS, QUERIES = (2, 3, 5, 8, 10, 15, 20), (1, 1, 2, 3, 5, 10), 10
 
 def tasks_of_many_sizes(learner: Learner, tasks: ClassificationTasks, count: int, seed: int) -> Iterator[Episodes]:
     """``count`` fixed tasks of the classes of ``tasks``, one by one, of ways and shots that are drawn for each.
+
+    Every other task has as many shots of each class. In the rest a class has one of two numbers of them: one, or both
+    drawn.
 
     A learner whose head is fixed is given at most as many ways as ``tasks`` has.
 
@@ -36,10 +40,27 @@ def tasks_of_many_sizes(learner: Learner, tasks: ClassificationTasks, count: int
         )
     for index in range(count):
         generator = derive_generator(seed, "sizes", index)
-        n, k = (drawn(sizes, generator) for sizes in (ways, shots))
-        queries = min(QUERIES, examples - k)
-        sized = ClassificationTasks(tasks.classes, ways=n, shots=k, queries=queries, rotations=tasks.rotations)
-        yield fixed_tasks(sized, seed, "calibration", range(index, index + 1)).task(0)
+        n, k, other = (drawn(sizes, generator) for sizes in (ways, shots, shots))
+        own = torch.full((n,), k)
+        if index % 2:
+            share = torch.rand((), generator=generator)
+            own[torch.rand(n, generator=generator) < share] = 1 if index % 4 == 1 else other
+        most_shots = int(own.max())
+        queries = min(QUERIES, examples - most_shots)
+        sized = ClassificationTasks(tasks.classes, ways=n, shots=most_shots, queries=queries, rotations=tasks.rotations)
+        support, query = fixed_tasks(sized, seed, "calibration", range(index, index + 1)).task(0)
+        kept = place_in_class(support.targets) < own[support.targets]
+        yield Episodes(Examples(support.inputs[kept], support.targets[kept]), query)
+
+
+def place_in_class(targets: Tensor) -> Tensor:
+    """How many examples of its own class come before each, ``[example]``.
+
+    >>> place_in_class(torch.tensor([0, 1, 1, 0, 1]))
+    tensor([0, 0, 1, 1, 2])
+    """
+    same = F.one_hot(targets)
+    return (same.cumsum(0) * same).sum(1) - 1
 
 
 def drawn(values: list[int], generator: torch.Generator) -> int:
@@ -48,7 +69,7 @@ def drawn(values: list[int], generator: torch.Generator) -> int:
 
 
 def size_features(shots: Tensor) -> Tensor:
-    """What is known of a task before anything is predicted: ``(1, log ways, log mean shots)``.
+    """What is known of a task before anything is predicted: ``(1, log ways, mean log shots)``.
 
     Shapes:
         shots: examples of each class, ``[ways]``
@@ -56,5 +77,5 @@ def size_features(shots: Tensor) -> Tensor:
     >>> size_features(torch.tensor([1, 1]))
     tensor([1.0000, 0.6931, 0.0000], dtype=torch.float64)
     """
-    shots = shots.double()
-    return torch.stack([torch.ones((), dtype=torch.float64), torch.tensor(float(len(shots))).log(), shots.mean().log()])
+    ways = torch.tensor(float(len(shots)), dtype=torch.float64)
+    return torch.stack([torch.ones_like(ways), ways.log(), shots.double().log().mean()])
