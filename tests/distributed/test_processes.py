@@ -465,8 +465,8 @@ def test_bad_input_that_only_the_workers_find_is_one_line_and_code_2(tmp_path: P
     ("arguments", "sentence"),
     [
         ("--workers 4", "--workers 4 cannot share 3 tasks; use at most 3."),
-        ("--workers 0", "--workers 0 is out of its range; choose 1 to"),
-        ("--workers 2 --shots 0", "--shots 0 is out of its range; choose 1 to"),
+        ("--workers 0", "--workers 0 is out of its range; choose 1 to 1,000."),
+        ("--workers 2 --shots 0", "--shots 0 is out of its range; choose 1 to 1,000,000."),
     ],
 )
 def test_what_cannot_be_shared_is_refused_before_anything_starts(
