@@ -44,7 +44,7 @@ def test_the_interval_holds_whatever_the_shots_per_class(shots: list[int], calib
     learner, known = calibration
     held = []
     for support, query in with_shots(shots, 100):
-        expected = known.expected_score(learner, support)
+        expected = known.scores.expected_score(learner, support)
         accuracy = (learner.fit(support)(query.inputs).argmax(1) == query.targets).double().mean()
         held.append(expected.low <= accuracy <= expected.high)
     assert sum(held) >= 88  # 95 are meant; it is fewer than 88 by chance in 1 of 700

@@ -20,6 +20,8 @@ from headstart.episodes import Episodes, Examples, Tensors, first_of
 from headstart.learners.base import Learner
 from headstart.params import Params
 
+TRIED = 8
+"""Queries that are predicted both ways, to see whether it is the same."""
 AT_ONCE = 16
 """Query examples that are predicted at a time, each with its support set."""
 SECONDS_TO_COMPILE = 15
@@ -93,8 +95,10 @@ def sees_only_itself(learner: Learner, meta_params: Params, episodes: Episodes) 
     """Whether a prediction of the learner is the same whatever else is in its batch: then those of a task can be made
     together, and are inductive.
 
-    It is tried on the first task. Half of its examples become NaN, and no prediction of the others may change. The
-    halves are by the digits of an example's number, so that of any two examples each was NaN without the other.
+    It is tried on the first task, on copies of the model's buffers. Half of its examples become NaN, and no prediction
+    of the others may change. The halves are by the digits of an example's number, so that of any two examples each was
+    NaN without the other. A model may look at its batch in ways that NaN does not show, such as its size; so the first
+    queries are also predicted one by one, as they would be otherwise.
 
     >>> import headstart as hs
     >>> tasks = hs.SinusoidTasks(shots=3, queries=3).sample(1, torch.Generator())
@@ -107,8 +111,15 @@ def sees_only_itself(learner: Learner, meta_params: Params, episodes: Episodes) 
     if not all(values.is_floating_point() for values in tree_leaves(inputs)):
         return False
     number = torch.arange(len(first_of(inputs)), device=first_of(inputs).device)
-    task_params = next(iter(learner.adaptation(meta_params, support, 0)))
+    buffers = {name: value.clone() for name, value in learner.named_buffers()}
+    task_params = {**buffers, **next(iter(learner.adaptation(meta_params, support, 0)))}
+    few = Examples(*tree_map(lambda values: values[:TRIED], (query.inputs, query.targets)))
     with undrawn(episodes):
+        alone = tree_leaves(OneByOne(learner, "loop")(task_params, support, few))
+        together = tree_leaves(learner.predict(task_params, query.inputs))
+        every = torch.ones(len(first_of(few.targets)), dtype=torch.bool, device=first_of(few.targets).device)
+        if not all(same(there[:TRIED], one, every) for there, one in zip(together, alone, strict=True)):
+            return False
         expected = tree_leaves(learner.predict(task_params, inputs))
         for digit in range((len(number) - 1).bit_length()):
             for hidden in ((number >> digit) % 2 == value for value in (0, 1)):

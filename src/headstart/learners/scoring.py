@@ -71,7 +71,7 @@ def asks_for_params(loss: Loss) -> bool:
 TAKEN = {
     "interval", "tasks", "task_hash", "inner_steps", "transductive", "seconds", "median", "diverged", "meta_step",
     "interval_by_inner_step", "median_by_inner_step", "diverged_by_inner_step", "problem", "split", "ways", "shots",
-    "path", "polarity", "test_queries", "test_tasks", "test_inner_steps",
+    "path", "polarity", "test_queries", "test_tasks", "test_inner_steps", "test_interval",
 }  # fmt: skip
 """What else results and logs have entries for."""
 

@@ -44,13 +44,13 @@ class MeasuredRun(FinishedRun):
     fits: list[FittedTask]
 
 
-def finished_run(path: Path, **places: Any) -> FinishedRun:
-    """The run in the folder ``path``, with its settings in other ``places``.
+def finished_run(folder: Path, /, **places: Any) -> FinishedRun:
+    """The run in ``folder``, with its settings in other ``places``.
 
     Raises:
         BadInputError: there is none, or it was not tested, or what it left cannot be read.
     """
-    run, experiment = RunFolder(path), experiment_of(path, **places)
+    run, experiment = RunFolder(folder), experiment_of(folder, **places)
     return FinishedRun(run, experiment, read_log(run), read_result(run, "test", metric_of(experiment)))
 
 

@@ -30,13 +30,13 @@ class ReadRun:
         return self.experiment.settings
 
 
-def experiment_of(path: Path, **places: Any) -> Experiment:
-    """The experiment of the run in the folder ``path``, with its settings in other ``places``.
+def experiment_of(run: Path, /, **places: Any) -> Experiment:
+    """The experiment of the run in the folder ``run``, with its settings in other ``places``.
 
     Raises:
         BadInputError: there is none, or its settings cannot be worked with.
     """
-    return Experiment(settings_of_run(path).replace(**places))
+    return Experiment(settings_of_run(run).replace(**places))
 
 
 def metric_of(experiment: Experiment) -> Metric:

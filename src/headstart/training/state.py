@@ -134,7 +134,8 @@ def restore_optimizer(saved: dict[str, Any], outer: Optimizer, learner: Learner)
     if not isinstance(saved["param_groups"], list):
         raise TypeError("its param_groups are no list")
     saved = as_run_here(saved, outer)
-    check_alike(saved["param_groups"], [{**group, "params": None} for group in outer.param_groups], "param_groups")
+    groups = [{**group, "params": None} for group in outer.param_groups]
+    check_alike(tree_map(plain_number, saved["param_groups"]), tree_map(plain_number, groups), "param_groups")
     check_steps(saved, outer, learner)
     outer.load_state_dict(saved)
 
