@@ -21,6 +21,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import torch
@@ -31,18 +33,13 @@ from headstart.experiments.experiment import Experiment
 from headstart.experiments.settings import default_settings
 from headstart.params import Params, add, dot, scale, split, subtract
 from headstart.randomness import derive_generator
-from headstart.reports.colours import METHOD_STYLES, VERMILLION
+from headstart.reports.directions import directions_section
+from headstart.reports.page import html_page
 
 AT, QUICK = (0, 100, 200, 500, 1000, 2000), (0, 3, 6)
 """Meta-steps after which the directions are taken."""
 SETTLED = 10
 """Rounds after which Adam's second moments are what they are at these meta-parameters."""
-COSINES = {
-    "exact, first_order": METHOD_STYLES["fomaml"].colour,
-    "exact, reptile": METHOD_STYLES["reptile"].colour,
-    "exact, reptile_adam": VERMILLION,
-}
-"""Pairs that are drawn."""
 
 
 def trained(experiment: Experiment, at: tuple[int, ...]) -> dict[int, Params]:
@@ -114,28 +111,6 @@ def measured(experiment: Experiment, meta_params: Params, tasks: int) -> dict[st
     return {name: dict(zip(("mean", "deviation"), values, strict=True)) for name, values in rounded.items()}
 
 
-def draw(record: dict[str, object], path: Path) -> None:
-    """The cosines and the share over the meta-steps."""
-    from matplotlib.figure import Figure
-
-    rows = record["rows"]
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for axes, names in ((left, COSINES), (right, {"second_order_share": METHOD_STYLES["maml"].colour})):
-        for name, colour in names.items():
-            means, deviations = ([row[name][key] for row in rows] for key in ("mean", "deviation"))
-            steps = [row["meta_step"] for row in rows]
-            label = name.replace("exact, ", "exact and ").replace("_", " ")
-            axes.errorbar(steps, means, deviations, fmt="o-", color=colour, label=label, capsize=3, markersize=4)
-        axes.set_xlabel("meta-steps of MAML")
-        axes.axhline(0, color="black", linewidth=0.8)
-        axes.grid(alpha=0.2)
-    left.set_ylabel("cosine")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
-    right.set_ylabel("share of the second-order term")
-    figure.savefig(path, dpi=120)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", default="omniglot", help="omniglot or glyphs")
@@ -143,7 +118,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=128, help="training tasks that the directions are taken for")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="six meta-steps of a narrow network, two batches")
-    parser.add_argument("--out", type=Path, default=Path("directions.json"), help="the picture lies beside it")
+    parser.add_argument("--out", type=Path, default=Path("directions.json"), help="a page with pictures lies beside it")
     arguments = parser.parse_args()
     at, tasks, narrow = (QUICK, 16, {"width": 8, "compile": "no"}) if arguments.quick else (AT, arguments.tasks, {})
     places = {"data_root": arguments.data_root} if arguments.data_root else {}
@@ -156,7 +131,10 @@ def main() -> None:
         record["rows"].append({"meta_step": meta_step, **measured(experiment, meta_params, tasks)})
         print(json.dumps(record["rows"][-1]), flush=True)
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
-    draw(record, arguments.out.with_suffix(".png"))
+    page = html_page(
+        "How far apart the directions are", [directions_section(record)], shlex.join(["python", *sys.argv])
+    )
+    arguments.out.with_suffix(".html").write_text(page)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import sys
@@ -14,8 +15,13 @@ from safetensors.numpy import load
 from test_cli import SINUSOID, SMALL, refused
 
 from headstart.cli import main as cli
+from headstart.evaluation.summary import Summary
 from headstart.experiments.methods import METHODS
+from headstart.learners.scoring import MSE
 from headstart.reports.colours import METHOD_STYLES
+from headstart.reports.comparison_page import comparison_sections, comparison_title
+from headstart.reports.comparison_record import comparison_from, plain, summary_from
+from headstart.reports.page import html_page
 
 ARGUMENTS = ["--tasks", "3", "--inner-steps", "6"]
 
@@ -97,6 +103,30 @@ def test_the_page_stands_alone_and_is_the_same_every_time(runs: Path) -> None:
     assert re.findall(r"url\((?!#)", page) == re.findall(r"\b(?:src|href)=(?!\"#)", page) == []
     assert {*re.findall(r"https?://[^\"]*", page)} <= {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
     assert compared(runs / "maml", runs / "reptile") == (page, markdown)
+
+
+def test_the_page_is_drawn_from_what_is_recorded(runs: Path) -> None:
+    for names in (("maml", "reptile", "cavia"), ("glyphs-maml", "glyphs-proto")):
+        paths = [str(runs / name) for name in names]
+        assert cli.main(["compare", *paths, *ARGUMENTS, "--record", "compare.json"]) == 0
+        record = json.loads(Path("compare.json").read_text())
+        assert record["command"].startswith(f"headstart compare {paths[0]} ")
+        for run, path in zip(record["runs"], paths, strict=True):
+            test = json.loads(Path(path, "test.json").read_text())
+            metric, hashed = run["test"]["metric"]["name"], test["task_hash"]
+            assert run["test"]["by_inner_step"] == pytest.approx(test[f"{metric}_by_inner_step"], rel=1e-5)
+            assert run["test"]["task_hash"] == hashed and "out" not in run["settings"]
+        comparison = comparison_from(record)
+        page = comparison_title(comparison), comparison_sections(comparison), comparison.command
+        assert html_page(*page) == Path("compare.html").read_text()
+
+
+def test_a_figure_that_is_not_finite_is_null_in_a_record_and_comes_back() -> None:
+    figures = ([1.0, math.nan], [0.1, math.inf], [1.0, math.inf], [0, 1])
+    found = Summary(MSE, 3, "0123", True, *map(tuple, figures))
+    record = plain(found)
+    assert json.loads(json.dumps(record, allow_nan=False))["by_inner_step"] == [1.0, None]
+    assert summary_from(record).after(0) == found.after(0) and math.isnan(summary_from(record).by_inner_step[1])
 
 
 def test_runs_on_glyphs(runs: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ class Compare:
     """The page, with its pictures inside."""
     markdown: Path | None = None
     """Where its tables go as Markdown; nowhere if None."""
+    record: Path | None = None
+    """Where all that was measured goes as JSON, from which page and tables are drawn; nowhere if None."""
     tasks: Several = 200
     """Test tasks that the runs are evaluated on anew, inner step by inner step."""
     inner_steps: Natural = 50
@@ -40,8 +43,9 @@ class Compare:
 
     def run_command(self, argv: list[str]) -> int:
         """Measures the runs and writes the page."""
-        from headstart.reports.comparison import check_comparable, finished_run, labels_of, measured
+        from headstart.reports.comparison import check_comparable, compared, finished_run
         from headstart.reports.comparison_page import comparison_sections, comparison_title
+        from headstart.reports.comparison_record import comparison_from
         from headstart.reports.page import html_page, markdown_page
         from headstart.system.files import write_bytes
 
@@ -50,12 +54,15 @@ class Compare:
         places = {name: value for name, value in given.items() if value is not None}
         finished = [finished_run(path, **places) for path in self.runs]
         check_comparable(finished)
-        runs = [measured(run, self.tasks, self.inner_steps) for run in finished]
-        page = comparison_title(runs), comparison_sections(runs), shlex.join(["headstart", *argv])
+        record = compared(finished, self.tasks, self.inner_steps, shlex.join(["headstart", *argv])).record()
+        comparison = comparison_from(record)
+        page = comparison_title(comparison), comparison_sections(comparison), comparison.command
         write_bytes(self.out, html_page(*page).encode())
         if self.markdown:
             write_bytes(self.markdown, markdown_page(*page).encode())
-        for label, run in zip(labels_of(runs), runs, strict=True):
-            tell(f"{label}: test {run.test}")
+        if self.record:
+            write_bytes(self.record, (json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n").encode())
+        for run, of in zip(comparison.runs, finished, strict=True):
+            tell(f"{run.label}: test {of.test}")
         tell(f"comparison in {self.out}")
         return 0

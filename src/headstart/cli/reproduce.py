@@ -90,17 +90,20 @@ class Reproduce:
 
 @dataclass(frozen=True)
 class Results:
-    """Write the page of results and the board of minutes from the records alone."""
+    """Write the page of results, the board of minutes and the page of comparisons from the records alone."""
 
     records: Path = Path("results")
-    """Folder of the records, and of `notes.md`, which says what falls short and why."""
+    """Folder of the records, and of `notes.md`, which says what falls short and why. Its folder `comparison`, if there
+    is one, has records of `headstart compare --record NAME.json`, and their text."""
     out: Path = Path("docs/results.md")
     """The page of results."""
     board: Path = Path("docs/speedrun.md")
     """The board."""
+    comparison: Path = Path("docs/comparison.md")
+    """The page of comparisons; its pictures lie in `images` beside it."""
 
     def run_command(self, argv: list[str]) -> int:
-        """Writes the page."""
+        """Writes the pages."""
         from headstart.experiments.reproduction import read_records
         from headstart.reports.board import board_page
         from headstart.reports.results import results_page
@@ -111,4 +114,19 @@ class Results:
         write_bytes(self.out, page.encode())
         write_bytes(self.board, board_page(records).encode())
         print(f"results in {self.out}, the board in {self.board}")
+        if (compared := self.records / "comparison").is_dir():
+            self.write_comparison(compared)
         return 0
+
+    def write_comparison(self, folder: Path) -> None:
+        """Writes the page of comparisons and its pictures."""
+        from headstart.reports.comparison_docs import comparison_docs
+        from headstart.system.files import disk_errors, write_bytes
+
+        page, pictures = comparison_docs(folder)
+        for name, content in {self.comparison.name: page, **pictures}.items():
+            path = self.comparison.parent / name
+            with disk_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, content.encode())
+        print(f"the comparison in {self.comparison}")

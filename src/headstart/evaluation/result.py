@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from headstart.evaluation.summary import Summary
 from headstart.learners.scoring import Metric
 
 NORMAL_QUANTILE = 1.96
@@ -116,16 +117,23 @@ class Evaluation:
         clear[-1] = True
         return int(gains.mean(0).masked_fill(~clear, -math.inf).argmax())
 
+    @property
+    def summary(self) -> Summary:
+        """Its figures, without the scores."""
+        return Summary(
+            self.metric,
+            self.tasks,
+            self.task_hash,
+            self.transductive,
+            self.by_inner_step,
+            self.interval_by_inner_step,
+            self.median_by_inner_step,
+            self.diverged_by_inner_step,
+        )
+
     def after(self, step: int) -> str:
         """The metric after ``step`` inner updates, for people."""
-        mean, interval, median = (
-            self.metric.digits(figures[step])
-            for figures in (self.by_inner_step, self.interval_by_inner_step, self.median_by_inner_step)
-        )
-        unit = self.metric.unit
-        if diverged := self.diverged_by_inner_step[step]:
-            return f"median {median}{unit}, {diverged:,} diverged"
-        return f"{mean}{unit} ± {interval}" + ("" if self.metric.is_fraction else f", median {median}")
+        return self.summary.after(step)
 
     def record(self) -> dict[str, object]:
         """What ``test.json`` holds of it."""

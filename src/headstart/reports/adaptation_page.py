@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from headstart.evaluation.result import Evaluation
+from headstart.evaluation.summary import Summary
 from headstart.learners.scoring import Metric
 from headstart.reports.colours import SOLID, Style
 from headstart.reports.figures import FITS, Line, curves, lines
@@ -18,11 +18,11 @@ SHOWN = (0, 1, 3, 5, 10, 20, 50)
 
 
 class Adapting(NamedTuple):
-    """A run as it is shown, and an evaluation of it; over no inner steps where nothing adapts."""
+    """A run as it is shown, and the figures of an evaluation; over no inner steps where nothing adapts."""
 
     label: str
     style: Style
-    by_inner_step: Evaluation
+    by_inner_step: Summary
 
 
 class Drawn(NamedTuple):
@@ -48,7 +48,7 @@ def shown(metric: Metric, values: Sequence[float]) -> list[float]:
     return [100 * value if metric.is_fraction else value for value in values]
 
 
-def brief(found: Evaluation, step: int) -> str:
+def brief(found: Summary, step: int) -> str:
     """The mean after ``step`` inner updates with its interval; the median, where a task diverged."""
     if found.diverged_by_inner_step[step]:
         return found.after(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from typing import Any
 from headstart.errors import BadInputError
 from headstart.evaluation.evaluate import evaluate
 from headstart.evaluation.fixed_tasks import fixed_tasks
+from headstart.evaluation.paired import paired_difference
 from headstart.evaluation.result import Evaluation
 from headstart.experiments.run import best_learner
-from headstart.reports.fits import FittedTask, fits_of
+from headstart.reports.comparison_record import ComparedRun, Comparison, Difference
+from headstart.reports.fits import fits_of
+from headstart.reports.learning_curves import training_curve, validation_curve
 from headstart.reports.movement import movement
 from headstart.reports.reading import ReadRun, experiment_of, metric_of
+from headstart.runs.config import PLACES
 from headstart.runs.folder import RunFolder
 from headstart.runs.results import read_log, read_result
 
@@ -29,21 +34,6 @@ class FinishedRun(ReadRun):
     test: Evaluation
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredRun(FinishedRun):
-    """A run, and what is measured of it anew.
-
-    Attributes:
-        by_inner_step: an evaluation on fewer test tasks over more inner steps; none of these where nothing adapts.
-        movement: how far each layer moves by the inner steps of the test.
-        fits: some test tasks with the curves that are drawn for them, where tasks can be drawn.
-    """
-
-    by_inner_step: Evaluation
-    movement: dict[str, float]
-    fits: list[FittedTask]
-
-
 def finished_run(folder: Path, /, **places: Any) -> FinishedRun:
     """The run in ``folder``, with its settings in other ``places``.
 
@@ -54,26 +44,49 @@ def finished_run(folder: Path, /, **places: Any) -> FinishedRun:
     return FinishedRun(run, experiment, read_log(run), read_result(run, "test", metric_of(experiment)))
 
 
-def measured(of: FinishedRun, tasks: int, inner_steps: int) -> MeasuredRun:
-    """The run, evaluated on ``tasks`` of its test tasks after 0 to ``inner_steps`` inner updates, and how it adapts.
+def compared(runs: Sequence[FinishedRun], tasks: int, inner_steps: int, command: str) -> Comparison:
+    """The runs side by side, each evaluated anew on ``tasks`` of its test tasks after 0 to ``inner_steps`` inner
+    updates, by the ``command`` that asked for it.
 
     Raises:
-        BadInputError: the run's meta-parameters or its data cannot be used, or a number is out of its range.
+        BadInputError: a run's meta-parameters or its data cannot be used, or a number is out of its range.
     """
+    labels = labels_of(runs)
+    found = [measured(*run, tasks, inner_steps) for run in zip(labels, runs, strict=True)]
+    tests = dict(zip(labels, (run.test for run in runs), strict=True))
+    return Comparison(command, found, differences_of(tests))
+
+
+def measured(label: str, of: FinishedRun, tasks: int, inner_steps: int) -> ComparedRun:
+    """What the run reached, how it learned, and how it adapts, which is measured now."""
     logger.info("%s: %d test tasks after 0 to %d inner steps", of.run.path, tasks, inner_steps)
     learner, test_tasks = best_learner(of.experiment, of.run), of.experiment.task_sets.test
     steps = inner_steps if learner.adapted_names else 0
     by_inner_step = evaluate(learner, test_tasks, count=tasks, inner_steps=steps)
     episodes = fixed_tasks(test_tasks, 0, "test", range(tasks)).to(of.experiment.device)
-    return MeasuredRun(
-        of.run,
-        of.experiment,
-        of.log,
-        of.test,
-        by_inner_step,
+    last = [record for record in of.log if "seconds" in record][-1]
+    return ComparedRun(
+        label,
+        {name: value for name, value in of.settings.record().items() if name not in PLACES},
+        last["meta_step"],
+        last["seconds"] / 60,
+        of.test.summary,
+        by_inner_step.summary,
+        validation_curve(of.log, of.test.metric.name),
+        training_curve(of.log, of.test.metric.name),
         movement(learner, episodes, of.test.inner_steps),
         fits_of(learner, of.settings.chosen_problem, episodes),
     )
+
+
+def differences_of(tests: dict[str, Evaluation]) -> list[Difference]:
+    """Every run's score minus that of each before it, on the tasks that they share; none if these are not the same."""
+    found = []
+    if len({test.task_hash for test in tests.values()}) == 1:
+        for (right, earlier), (left, later) in itertools.combinations(tests.items(), 2):
+            if (later.scores[:, -1].isfinite() & earlier.scores[:, -1].isfinite()).sum() >= 2:
+                found.append(Difference(left, right, *paired_difference(later, earlier)))
+    return found
 
 
 def check_comparable(runs: Sequence[FinishedRun]) -> None:

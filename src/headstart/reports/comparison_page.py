@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from headstart.reports.adaptation_page import Adapting, Drawn, fits, inner_steps, named, shown
 from headstart.reports.colours import Style, styles_of
-from headstart.reports.comparison import MeasuredRun, labels_of
+from headstart.reports.comparison_record import Comparison
 from headstart.reports.comparison_tables import Entry, differences, results, settings
 from headstart.reports.figures import Line, layers, lines
-from headstart.reports.learning_curves import Curve, Log, training_curve, validation_curve
+from headstart.reports.learning_curves import Curve
 from headstart.reports.page import Picture, Section
 from headstart.reports.tables import Table
 
 
-def comparison_title(runs: Sequence[MeasuredRun]) -> str:
+def comparison_title(comparison: Comparison) -> str:
     """What is compared, and on what."""
-    return f"{', '.join(labels_of(runs))} on {runs[0].settings.names()['problem']}"
+    runs = comparison.runs
+    return f"{', '.join(run.label for run in runs)} on {runs[0].settings['problem']}"
 
 
-def comparison_sections(runs: Sequence[MeasuredRun]) -> list[Section]:
+def comparison_sections(comparison: Comparison) -> list[Section]:
     """All that a comparison says, in the order in which it is read."""
-    methods = [run.settings.names()["method"] for run in runs]
-    entries = [Entry(*entry) for entry in zip(labels_of(runs), styles_of(methods), runs, strict=True)]
-    adapting = [Adapting(label, style, run.by_inner_step) for label, style, run in entries]
-    drawn = [Drawn(label, style, run.fits) for label, style, run in entries if run.fits]
+    runs = comparison.runs
+    entries = [Entry(*entry) for entry in zip(styles_of([run.settings["method"] for run in runs]), runs, strict=True)]
+    adapting = [Adapting(run.label, style, run.by_inner_step) for style, run in entries]
+    drawn = [Drawn(run.label, style, run.fits) for style, run in entries if run.fits]
     return [
         results(entries),
-        differences(entries),
+        differences(entries, comparison.differences),
         inner_steps(adapting, "test"),
         learning(entries),
         moved_layers(entries),
@@ -38,20 +39,20 @@ def comparison_sections(runs: Sequence[MeasuredRun]) -> list[Section]:
 
 def legend(entries: Sequence[Entry]) -> list[tuple[str, Style]]:
     """The runs with their styles."""
-    return [(entry.label, entry.style) for entry in entries]
+    return [(entry.run.label, entry.style) for entry in entries]
 
 
 def learning(entries: Sequence[Entry]) -> Section:
     """Validation and training against meta-steps and minutes."""
     metric = entries[0].run.test.metric
 
-    def pictures(words: str, curve_of: Callable[[Log, str], Curve]) -> list[Picture]:
-        found = [(curve_of(run.log, metric.name), style) for _, style, run in entries]
+    def pictures(kind: str) -> list[Picture]:
+        found: list[tuple[Curve, Style]] = [(getattr(run, kind), style) for style, run in entries]
         group = []
         for across, place in (("meta-steps", 0), ("minutes", 1)):
             drawing = [Line(curve[place], shown(metric, curve.values), style) for curve, style in found]
-            svg = lines(drawing, across, f"{words} {named(metric)}", log=not metric.is_fraction)
-            group.append(Picture(svg, f"{words.capitalize()} {metric.name} over {across}"))
+            svg = lines(drawing, across, f"{kind} {named(metric)}", log=not metric.is_fraction)
+            group.append(Picture(svg, f"{kind.capitalize()} {metric.name} over {across}"))
         return group
 
     return Section(
@@ -60,7 +61,7 @@ def learning(entries: Sequence[Entry]) -> Section:
             "Validation is on the same fixed tasks every time. Training is the query set of each meta-step's tasks, "
             "smoothed; methods differ in the tasks that they train on. Minutes are of training, compiling included."
         ],
-        pictures=[pictures("validation", validation_curve), pictures("training", training_curve)],
+        pictures=[pictures("validation"), pictures("training")],
         legend=legend(entries),
     )
 
@@ -79,7 +80,7 @@ def moved_layers(entries: Sequence[Entry]) -> Section:
             f"{runs[0].by_inner_step.tasks:,} test tasks, after the inner steps of the test. A head that is made for "
             "the task is measured from there; a layer that starts from zero has no such ratio (–)."
         ],
-        [Table(("layer", *(entry.label for entry in entries)), rows)],
+        [Table(("layer", *(entry.run.label for entry in entries)), rows)],
         [[Picture(svg, "Movement of each layer, from input to output")]],
         legend(entries),
     )

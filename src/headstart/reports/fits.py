@@ -14,7 +14,7 @@ from headstart.problems.problem import Problem
 
 STEPS = (0, 1, 5, 10)
 """Numbers of inner updates whose curves are drawn."""
-GRID = 200
+GRID = 100
 """Points of a fitted curve."""
 FITTED = 3
 """Tasks whose curves are drawn."""

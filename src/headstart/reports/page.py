@@ -111,14 +111,21 @@ def html_picture(picture: Picture) -> str:
 
 
 def swatch(style: Style) -> str:
-    """A short piece of a line, for the legend.
+    """A short piece of a line as a picture, for the legend."""
+    return f"<svg width=32 height=10 aria-hidden=true>{stroke(style)}</svg>"
 
-    >>> swatch(Style("#0072b2", (5.0, 2.0), 2.0)).count('stroke-dasharray="10 4"')
-    1
+
+def stroke(style: Style) -> str:
+    """A short piece of a line.
+
+    >>> stroke(Style("#0072b2", (5.0, 2.0), 2.0))
+    '<line x2="32" y1="5" y2="5" stroke="#0072b2" stroke-width="2" stroke-dasharray="10 4"/>'
     """
     dashes = " ".join(f"{style.width * length:g}" for length in style.dash)
-    line = f'<line x2=32 y1=5 y2=5 stroke="{style.colour}" stroke-width="{style.width:g}" stroke-dasharray="{dashes}"/>'
-    return f"<svg width=32 height=10 aria-hidden=true>{line}</svg>"
+    return (
+        f'<line x2="32" y1="5" y2="5" stroke="{style.colour}" stroke-width="{style.width:g}" '
+        f'stroke-dasharray="{dashes}"/>'
+    )
 
 
 def markdown_page(title: str, sections: Sequence[Section], footer: str) -> str:

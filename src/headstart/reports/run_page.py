@@ -51,7 +51,7 @@ def run_sections(run: ReportedRun, sample: Sample | None) -> list[Section]:
     sections = [overview(run), learning(run, style)] if run.log else [overview(run)]
     if sample:
         if sample.by_inner_step.inner_steps:
-            section = inner_steps([Adapting(label, style, sample.by_inner_step)], run.purpose)
+            section = inner_steps([Adapting(label, style, sample.by_inner_step.summary)], run.purpose)
             own = f"The run's own test makes {run.settings.method.inner_steps_in_test}."
             sections.append(section._replace(paragraphs=[*section.paragraphs, own]))
         if sample.fits:
