@@ -17,7 +17,7 @@ def test_the_curves_are_the_predictions_after_so_many_inner_steps() -> None:
     episode = hs.SinusoidTasks(shots=5, queries=30).sample(1, torch.Generator().manual_seed(3)).task(0)
     task = fitted(learner, episode)
     inputs = torch.tensor(task.inputs)[:, None]
-    assert len(inputs) == 200 and inputs.min() == min(episode.support.inputs.min(), episode.query.inputs.min())
+    assert len(inputs) == 100 and inputs.min() == min(episode.support.inputs.min(), episode.query.inputs.min())
     params = {name: value.detach() for name, value in learner.meta_params.items()}
     for step in range(11):
         if step in task.curves:
