@@ -421,6 +421,7 @@ def test_a_signal_to_the_command_stops_all_workers_at_the_same_step(then: int, t
     assert json.loads((run / "config.json").read_text())["workers"] == 2
 
 
+@pytest.mark.full
 def test_workers_end_with_the_command_that_started_them_and_save_what_they_have(tmp_path: Path) -> None:
     run = tmp_path / "run"
     # The first checkpoint is not due for long; a validation, which would be made anew, is over.
