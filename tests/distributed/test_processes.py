@@ -454,6 +454,7 @@ def test_torchrun_starts_the_same(tmp_path: Path) -> None:
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.mark.full
 def test_bad_input_that_only_the_workers_find_is_one_line_and_code_2(tmp_path: Path) -> None:
     Path("folder").mkdir()
     Path("folder/thesis.tex").write_text("mine")

@@ -82,7 +82,7 @@ def test_the_graph_is_the_same_without_the_notes_that_these_tests_leave_out() ->
     [
         *(case(name, "MLP-none", "whole", repeats=True) for name in (*EVERY_MODEL, "MetaSGD", "MetaCurvature")),
         case("MAML", "Conv4-batch", "whole", repeats=True),
-        ("MAML", "user", "whole"),
+        case("MAML", "user", "whole", repeats=True),
         ("MAML", "MLP-batch", "updates"),
     ],
 )
