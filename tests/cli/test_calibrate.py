@@ -43,6 +43,7 @@ def support(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.full
 def test_a_run_is_sure_of_itself_once_it_is_calibrated(
     run: Path, calibrated: Path, support: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +75,7 @@ def test_too_few_tasks_leave_nothing_behind(run: Path, capsys: pytest.CaptureFix
     assert {path.name for path in run.iterdir()} == before
 
 
+@pytest.mark.full
 def test_a_calibration_of_other_weights_is_not_taken(calibrated: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(calibrated, tmp_path / "run"))
     assert "calibration" in load_trained(run).notes

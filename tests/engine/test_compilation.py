@@ -313,6 +313,7 @@ class WithDropout(nn.Module):
         return logits
 
 
+@pytest.mark.full
 def test_dropout_is_drawn_anew_at_every_call_and_follows_the_seed_and_the_mode() -> None:
     subject = hs.MAML(WithDropout(), inner_lr=0.1).double()
     run = hs.MetaGradient(subject, compile=True)
@@ -405,6 +406,7 @@ def test_a_script_of_ones_own_has_nothing_set_of_its_process(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.full
 def test_the_next_run_finds_the_program_on_disk(tmp_path: Path) -> None:
     def libraries() -> dict[Path, float]:
         return {path: path.stat().st_mtime for path in tmp_path.rglob("*.so")}
