@@ -182,6 +182,9 @@ def test_classes_of_training_are_known_by_name_in_any_folder(capfd: pytest.Captu
     assert "8 test classes" in refused(capfd, "evaluate", "run", "--data", "folder:letters", "--split", "new")
     Path("own.json").write_text(json.dumps({"train": ["x"], "validation": ["y"], "test": split["train"][:2]}))
     assert "2 test classes of --split own.json" in refused(capfd, "evaluate", "run", "--split", "own.json")
+    forged = {**split, "test": split["train"], "train": split["test"]}
+    Path("run/split.json").write_text(json.dumps(forged))
+    assert "run/split.json" in refused(capfd, "evaluate", "run", "--data", "folder:copy")
 
 
 def test_classes_of_a_table_are_known_by_name_in_another_file(capfd: pytest.CaptureFixture[str]) -> None:

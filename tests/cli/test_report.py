@@ -22,6 +22,7 @@ from headstart.cli import main as cli
 from headstart.cli import report
 from headstart.experiments.methods import METHODS
 from headstart.runs.checksums import checksum
+from run_files import take_as_it_is
 
 pytestmark = pytest.mark.usefixtures("glyphs_are_drawn_once")
 FEW = ["--tasks", "6", "--inner-steps", "4"]
@@ -62,9 +63,9 @@ def unfinished(run: Path, *, meta_steps: int) -> Path:
     copy = Path(shutil.copytree(run, "unfinished"))
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "meta_steps": meta_steps, "checkpoint_every": 1}))
-    for name in ("test.json", "test.safetensors", "checksums.json"):
+    for name in ("test.json", "test.safetensors"):
         (copy / name).unlink()
-    return copy
+    return take_as_it_is(copy)
 
 
 def test_a_run_on_glyphs(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -145,9 +146,12 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
     rows = [f"{a:.3f},{b:.3f},kind{number}" for number in range(20) for a, b in numbers.normal(number, 1, (12, 2))]
     (tmp_path / "own.csv").write_text("a,b,label\n" + "\n".join(rows) + "\n")
     sizes = "--ways 3 --test-queries 4 --width 4 --meta-steps 2 --validation-tasks 2 --test-tasks 2".split()  # noqa: SIM905
-    page = reported(trained(tmp_path / "run", "--data", f"table:{tmp_path / 'own.csv'}", *sizes), "--tasks", "20")
+    run = trained(tmp_path / "run", "--data", f"table:{tmp_path / 'own.csv'}", *sizes)
+    page = reported(run, "--tasks", "20")
     assert "<image" not in page and ">as kind" in page and "--support" not in page
     assert f"--path {tmp_path / 'own.csv'}" in words(page)
+    (tmp_path / "own.csv").rename(tmp_path / "moved.csv")
+    assert ">as kind" in reported(run, "--path", str(tmp_path / "moved.csv"))
 
 
 def test_an_unfinished_run_shows_validation_tasks_only(runs: Path) -> None:

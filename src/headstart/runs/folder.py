@@ -75,7 +75,10 @@ class RunFolder:
     def __init__(self, path: str | Path, config: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
         self._checksums, self._lock, self._log = Checksums(self.path), Lock(self.path), MetricsLog(self.path / LOG)
-        self.config = read_config(self.path) if config is None else json.loads(json.dumps(config))
+        if config is None:
+            self.config = read_config(self.path)
+            return
+        self.config = json.loads(json.dumps(config))
         if not (self.path / CONFIG).exists():
             self._make()
         check_same(self.path, read_config(self.path), self.config)
